@@ -1,0 +1,1 @@
+"""Device inference: where each value lives, by abstract interpretation of the ``ast``."""

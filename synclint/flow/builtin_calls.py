@@ -1,0 +1,113 @@
+"""Calls of Python's builtin functions."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from synclint.flow.conventions import value_by_name
+from synclint.flow.lattice import HOST, NONE, UNKNOWN, element_of, element_value, join_all
+from synclint.flow.values import Kind, Value
+
+if TYPE_CHECKING:
+    from synclint.flow.frame import Frame
+
+Keywords = Mapping[str, Value]
+
+
+def call_builtin(frame: Frame, node: ast.Call, name: str, arguments: Sequence[Value], keywords: Keywords) -> Value:
+    first = arguments[0] if arguments else UNKNOWN
+    if name in ("int", "float", "bool", "complex"):
+        if first.kind is Kind.TENSOR:
+            frame.emit(f"{name}(Tensor)", node, {"self": first}, {"self": node.args[0]})
+        return HOST
+    handler = _BUILTIN.get(name)
+    return handler(frame, node, first, arguments) if handler is not None else UNKNOWN
+
+
+def _host(frame: Frame, node: ast.Call, first: Value, arguments: Sequence[Value]) -> Value:
+    return HOST
+
+
+def _sequence_of_first(frame: Frame, node: ast.Call, first: Value, arguments: Sequence[Value]) -> Value:
+    if not arguments:
+        return Value(Kind.SEQUENCE, items=(), length=0, fresh=True)
+    if first.kind is Kind.SEQUENCE and first.items is not None:
+        return Value(Kind.SEQUENCE, items=first.items, length=first.length, fresh=True)
+    return Value(Kind.SEQUENCE, element=element_value(first), fresh=True)
+
+
+def _map(frame: Frame, node: ast.Call, first: Value, arguments: Sequence[Value]) -> Value:
+    return Value(Kind.SEQUENCE, element=UNKNOWN)
+
+
+def _enumerate(frame: Frame, node: ast.Call, first: Value, arguments: Sequence[Value]) -> Value:
+    item = Value(Kind.SEQUENCE, items=(HOST, element_value(first)))
+    return Value(Kind.SEQUENCE, element=item)
+
+
+def _zip(frame: Frame, node: ast.Call, first: Value, arguments: Sequence[Value]) -> Value:
+    items = tuple(element_value(value) for value in arguments)
+    return Value(Kind.SEQUENCE, element=Value(Kind.SEQUENCE, items=items))
+
+
+def _range(frame: Frame, node: ast.Call, first: Value, arguments: Sequence[Value]) -> Value:
+    return Value(Kind.SEQUENCE, element=HOST)
+
+
+def _extreme(frame: Frame, node: ast.Call, first: Value, arguments: Sequence[Value]) -> Value:
+    if len(arguments) > 1:
+        return join_all(arguments)
+    return element_of(first) or UNKNOWN if first.kind is Kind.SEQUENCE else UNKNOWN
+
+
+def _sum(frame: Frame, node: ast.Call, first: Value, arguments: Sequence[Value]) -> Value:
+    element = element_of(first) if first.kind is Kind.SEQUENCE else None
+    if element is not None and element.kind is Kind.TENSOR:
+        return element.replace(fresh=True)
+    return element or UNKNOWN
+
+
+def _getattr(frame: Frame, node: ast.Call, first: Value, arguments: Sequence[Value]) -> Value:
+    name = arguments[1].const if len(arguments) > 1 else None
+    return (value_by_name(name) or UNKNOWN) if isinstance(name, str) else UNKNOWN
+
+
+_BUILTIN: dict[str, Callable[[Frame, ast.Call, Value, Sequence[Value]], Value]] = {
+    **dict.fromkeys(
+        [
+            "str",
+            "len",
+            "isinstance",
+            "issubclass",
+            "hasattr",
+            "repr",
+            "format",
+            "hash",
+            "id",
+            "any",
+            "all",
+            "callable",
+            "chr",
+            "ord",
+            "round",
+            "abs",
+        ],
+        _host,
+    ),
+    **dict.fromkeys(("list", "tuple", "sorted", "set", "frozenset", "reversed", "iter"), _sequence_of_first),
+    "map": _map,
+    "filter": lambda frame, node, first, arguments: arguments[1] if len(arguments) > 1 else UNKNOWN,
+    "enumerate": _enumerate,
+    "zip": _zip,
+    "range": _range,
+    "max": _extreme,
+    "min": _extreme,
+    "sum": _sum,
+    "getattr": _getattr,
+    "next": lambda frame, node, first, arguments: element_of(first) or UNKNOWN,
+    "dict": lambda frame, node, first, arguments: first if first.kind is Kind.MAPPING else Value(Kind.MAPPING),
+    "print": lambda frame, node, first, arguments: NONE,
+    "abs": lambda frame, node, first, arguments: first,
+}

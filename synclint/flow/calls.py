@@ -1,0 +1,317 @@
+"""Interpreting calls: builtins, torch and numpy by their tables, methods by their receiver, functions of the file."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from synclint.facts import function, method
+from synclint.finding import Confidence
+from synclint.flow.builtin_calls import call_builtin
+from synclint.flow.construct import CONSTRUCTORS, LEGACY, construct, construct_device, construct_legacy
+from synclint.flow.container_calls import method_of_mapping, method_of_sequence
+from synclint.flow.conventions import TENSOR_METHODS, names_host_memory, names_loss, value_by_name
+from synclint.flow.lattice import HOST, NONE, UNKNOWN, element_of
+from synclint.flow.tensor_calls import emit_method, tensor_method
+from synclint.flow.tensors import apply_result
+from synclint.flow.values import Kind, Place, Value, Why
+from synclint.index.names import dotted_name
+
+if TYPE_CHECKING:
+    from synclint.flow.frame import Frame
+
+Keywords = Mapping[str, Value]
+
+_MADE_WITHOUT_DEVICE = Value(Kind.UNKNOWN, Place.CPU, sure=Confidence.LIKELY)
+_PASSES_THROUGH = frozenset(("tqdm", "trange", "track", "progress_bar"))
+_MAKES_MODULE = re.compile(r"model|net|module|layer|encoder|decoder|backbone|pipe|load|head|create|init|build")
+
+
+def evaluate_call(frame: Frame, node: ast.Call) -> Value:
+    """Interprets a call: its arguments, its sites, its result."""
+    target = node.func
+    if isinstance(target, ast.Attribute):
+        receiver = _receiver(frame, target)
+        arguments, keywords = _arguments(frame, node)
+        if receiver.kind is Kind.EXTERNAL:
+            return _external(frame, node, f"{receiver.ref}.{target.attr}", arguments, keywords)
+        return _method(frame, node, target, receiver, arguments, keywords)
+    callee = frame.value(target)
+    arguments, keywords = _arguments(frame, node)
+    return _apply(frame, node, callee, arguments, keywords)
+
+
+def _receiver(frame: Frame, target: ast.Attribute) -> Value:
+    if (
+        isinstance(target.value, ast.Call)
+        and isinstance(target.value.func, ast.Name)
+        and target.value.func.id == "super"
+    ):
+        return Value(Kind.OBJECT, ref="super")
+    return frame.value(target.value)
+
+
+def _arguments(frame: Frame, node: ast.Call) -> tuple[list[Value], Keywords]:
+    arguments = [frame.value(argument) for argument in node.args]
+    keywords: dict[str, Value] = {}
+    for keyword in node.keywords:
+        value = frame.value(keyword.value)
+        if keyword.arg is not None:
+            keywords[keyword.arg] = value
+    return arguments, keywords
+
+
+def _apply(frame: Frame, node: ast.Call, callee: Value, arguments: Sequence[Value], keywords: Keywords) -> Value:
+    kind = callee.kind
+    if kind is Kind.EXTERNAL:
+        return _external(frame, node, callee.ref, arguments, keywords)
+    if kind is Kind.FUNCTION:
+        return _local(frame, node, callee.ref.qualname, None, arguments, keywords)
+    if kind is Kind.CLASS:
+        return frame.module.instance(callee.ref)
+    if kind is Kind.MODULE:
+        return _call_module(frame, node, callee, arguments, keywords)
+    if kind is Kind.INSTANCE:
+        called = frame.module.method(callee.ref.name, "__call__") or frame.module.method(callee.ref.name, "forward")
+        if called is not None:
+            return _local(frame, node, called.qualname, callee, arguments, keywords)
+    name = dotted_name(node.func)
+    if name is not None and "device" in name.rpartition(".")[2] and name.rpartition(".")[2].startswith("get"):
+        return Value(Kind.DEVICE, Place.ACCELERATOR, certainty=Confidence.LIKELY, sure=Confidence.LIKELY)
+    return UNKNOWN
+
+
+def _local(
+    frame: Frame, node: ast.Call, qualname: str, receiver: Value | None, arguments: Sequence[Value], keywords: Keywords
+) -> Value:
+    result = frame.module.call(qualname, receiver, node, arguments, keywords)
+    if result.kind is Kind.TENSOR:
+        return result.replace(why=Why(node.lineno, f"returned by `{qualname}`", result.why))
+    return result
+
+
+def _call_module(frame: Frame, node: ast.Call, module: Value, arguments: Sequence[Value], keywords: Keywords) -> Value:
+    if module.ref is not None:
+        forward = frame.module.method(module.ref.name, "forward")
+        if forward is not None:
+            return _local(frame, node, forward.qualname, module, arguments, keywords)
+    known = next((value for value in arguments if value.kind is Kind.TENSOR), None)
+    certainty = min(module.certainty, Confidence.LIKELY)
+    text = f"result of the module `{ast.unparse(node.func)}`"
+    if known is not None and known.place is not Place.UNKNOWN:
+        return Value(
+            Kind.TENSOR,
+            known.place,
+            certainty=certainty,
+            sure=known.sure,
+            why=Why(node.lineno, text, known.why),
+        )
+    return Value(
+        Kind.TENSOR,
+        Place.ACCELERATOR,
+        certainty=certainty,
+        sure=Confidence.LIKELY,
+        why=Why(node.lineno, f"{text}: on the accelerator by convention"),
+    )
+
+
+# Functions known by their dotted name
+
+
+def _external(frame: Frame, node: ast.Call, dotted: str, arguments: Sequence[Value], keywords: Keywords) -> Value:
+    if dotted.startswith("builtins."):
+        return call_builtin(frame, node, dotted[9:], arguments, keywords)
+    if dotted in CONSTRUCTORS:
+        return construct(frame, node, dotted, arguments, keywords)
+    if dotted in LEGACY:
+        return construct_legacy(frame, node, dotted, arguments)
+    if dotted == "torch.device":
+        return construct_device(arguments, keywords)
+    if dotted == "torch.from_numpy":
+        return Value(
+            Kind.TENSOR,
+            Place.CPU,
+            pinned=False,
+            leaf=True,
+            rank=arguments[0].rank if arguments else None,
+            dtype=arguments[0].dtype if arguments else None,
+            why=Why(node.lineno, "`torch.from_numpy(...)` shares host memory"),
+        )
+    if dotted == "torch.nn.Parameter":
+        return _parameter(node, arguments)
+    if dotted.startswith("torch.Tensor.") and arguments:
+        return tensor_method(frame, node, dotted[13:], arguments[0], arguments[1:], keywords)
+    owner, _, name = dotted.rpartition(".")
+    result = function(dotted)
+    if result is not None:
+        if owner == "torch" and arguments and arguments[0].kind is Kind.TENSOR:
+            emit_method(frame, node, f"Tensor.{name}", arguments[0], arguments[1:], keywords)
+        return apply_result(frame, result, arguments, keywords, node)
+    if dotted.startswith("numpy."):
+        return Value(Kind.NDARRAY, certainty=Confidence.LIKELY)
+    if name in _PASSES_THROUGH and arguments:
+        return arguments[0]
+    if owner == "torch.nn" and name[:1].isupper():
+        return Value(Kind.MODULE)
+    if "device" in name and (name.startswith(("get", "current")) or name == "device"):
+        return Value(Kind.DEVICE, Place.ACCELERATOR, certainty=Confidence.LIKELY, sure=Confidence.LIKELY)
+    if name.islower() and not _MAKES_MODULE.search(name) and not _takes_device(arguments, keywords):
+        # Whatever it makes, it was told of no device: if that is a tensor, it is in host memory, most likely.
+        return _MADE_WITHOUT_DEVICE
+    return UNKNOWN
+
+
+def _takes_device(arguments: Sequence[Value], keywords: Keywords) -> bool:
+    if "device" in keywords:
+        return True
+    for value in (*arguments, *keywords.values()):
+        if value.kind is Kind.SEQUENCE:
+            value = element_of(value) or HOST
+        if value.kind not in (Kind.HOST, Kind.NONE, Kind.NDARRAY, Kind.DTYPE) and value.place is not Place.CPU:
+            return True
+    return False
+
+
+def _parameter(node: ast.Call, arguments: Sequence[Value]) -> Value:
+    data = arguments[0] if arguments else UNKNOWN
+    return Value(
+        Kind.TENSOR,
+        Place.ACCELERATOR if data.place is not Place.CUDA else Place.CUDA,
+        sure=Confidence.LIKELY,
+        rank=data.rank,
+        dtype=data.dtype,
+        why=Why(node.lineno, "a parameter follows its module to the accelerator"),
+    )
+
+
+# Methods
+
+
+def _method(
+    frame: Frame,
+    node: ast.Call,
+    target: ast.Attribute,
+    receiver: Value,
+    arguments: Sequence[Value],
+    keywords: Keywords,
+) -> Value:
+    name = target.attr
+    kind = receiver.kind
+    if kind is Kind.TENSOR:
+        return tensor_method(frame, node, name, receiver, arguments, keywords)
+    if kind is Kind.UNKNOWN:
+        return _method_of_unknown(frame, node, target, arguments, keywords)
+    if kind in (Kind.INSTANCE, Kind.MODULE, Kind.CLASS):
+        return _method_of_object(frame, node, target, receiver, arguments, keywords)
+    if kind is Kind.NDARRAY:
+        result = method("ndarray", name)
+        return (
+            apply_result(frame, result, [receiver, *arguments], keywords, node, receiver=receiver)
+            if result
+            else UNKNOWN
+        )
+    if kind is Kind.SEQUENCE:
+        return method_of_sequence(frame, target, receiver, arguments)
+    if kind is Kind.MAPPING:
+        return method_of_mapping(name, receiver, arguments)
+    if kind is Kind.HOST:
+        return HOST if name != "split" else Value(Kind.SEQUENCE, element=HOST)
+    return UNKNOWN
+
+
+def _method_of_unknown(
+    frame: Frame, node: ast.Call, target: ast.Attribute, arguments: Sequence[Value], keywords: Keywords
+) -> Value:
+    name = target.attr
+    if name in TENSOR_METHODS:
+        place = Value(Kind.TENSOR, certainty=Confidence.LIKELY, why=Why(node.lineno, f"has a tensor's method `{name}`"))
+        subject = dotted_name(target.value)
+        if subject is not None:
+            frame.store(subject, frame.by_name(subject.rpartition(".")[2], place))
+        return tensor_method(frame, node, name, place, arguments, keywords)
+    if name in ("item", "cuda", "to", "cpu", "tolist", "numpy"):
+        guess = _guess(frame, target)
+        if name in ("to", "cuda"):
+            moved = tensor_method(frame, node, name, guess, arguments, keywords)
+            if moved.place is Place.UNKNOWN:
+                return UNKNOWN
+            return moved.replace(certainty=Confidence.POSSIBLE)
+        return tensor_method(frame, node, name, guess, arguments, keywords)
+    if "device" in name and name.startswith("get"):
+        return Value(Kind.DEVICE, Place.ACCELERATOR, certainty=Confidence.LIKELY, sure=Confidence.LIKELY)
+    if names_host_memory(name):
+        return value_by_name(name) or UNKNOWN
+    return UNKNOWN
+
+
+def _guess(frame: Frame, target: ast.Attribute) -> Value:
+    """The receiver of ``.item()``, ``.to(device)`` and the like, when nothing says that it is a tensor."""
+    receiver = frame.value(target.value)
+    if receiver.place is Place.CPU:
+        why = Why(target.value.lineno, "made by a call that was told of no device")
+        return Value(Kind.TENSOR, Place.CPU, certainty=Confidence.LIKELY, sure=Confidence.LIKELY, why=why)
+    name = (dotted_name(target.value) or "").rpartition(".")[2]
+    if target.attr == "item" and names_loss(name):
+        why = Why(target.value.lineno, f"`{name}` is computed on the accelerator by convention")
+        return Value(Kind.TENSOR, Place.ACCELERATOR, certainty=Confidence.LIKELY, sure=Confidence.LIKELY, why=why)
+    return Value(Kind.TENSOR, certainty=Confidence.POSSIBLE)
+
+
+def _method_of_object(
+    frame: Frame,
+    node: ast.Call,
+    target: ast.Attribute,
+    receiver: Value,
+    arguments: Sequence[Value],
+    keywords: Keywords,
+) -> Value:
+    name = target.attr
+    module = frame.module
+    if receiver.ref is not None:
+        record = module.method(receiver.ref.name, name)
+        if record is not None:
+            properties = ("property", "cached_property")
+            if any(d.rpartition(".")[2] in properties for d in record.decorators):
+                return _apply(frame, node, module.result(record.qualname), arguments, keywords)
+            return _local(frame, node, record.qualname, receiver, arguments, keywords)
+        if name == "register_buffer" and isinstance(target.value, ast.Name) and target.value.id == frame.receiver:
+            _register_buffer(frame, node, arguments, keywords)
+            return NONE
+        attribute = module.attribute(receiver.ref.name, name)
+        if attribute.kind in (Kind.MODULE, Kind.FUNCTION, Kind.CLASS):
+            return _apply(frame, node, attribute, arguments, keywords)
+        if attribute.kind is Kind.EXTERNAL:
+            return _external(frame, node, attribute.ref, arguments, keywords)
+    if receiver.kind is Kind.MODULE:
+        if name in ("to", "cuda", "cpu", "eval", "train", "half", "float", "bfloat16", "requires_grad_", "double"):
+            return receiver
+        if name in ("parameters", "buffers"):
+            text = f"`.{name}()` of a module: on the accelerator by convention"
+            tensor = Value(Kind.TENSOR, Place.ACCELERATOR, sure=Confidence.LIKELY, why=Why(node.lineno, text))
+            return Value(Kind.SEQUENCE, element=tensor)
+        if name in ("children", "modules"):
+            return Value(Kind.SEQUENCE, element=Value(Kind.MODULE))
+    if "device" in name and name.startswith("get"):
+        return Value(Kind.DEVICE, Place.ACCELERATOR, certainty=Confidence.LIKELY, sure=Confidence.LIKELY)
+    return UNKNOWN
+
+
+def _register_buffer(frame: Frame, node: ast.Call, arguments: Sequence[Value], keywords: Keywords) -> None:
+    name = arguments[0].const if arguments else None
+    data = arguments[1] if len(arguments) > 1 else keywords.get("tensor", UNKNOWN)
+    if not isinstance(name, str):
+        return
+    buffer = Value(
+        Kind.TENSOR,
+        Place.ACCELERATOR,
+        sure=Confidence.LIKELY,
+        rank=data.rank,
+        length=data.length,
+        dtype=data.dtype,
+        optional=data.kind is Kind.NONE or data.optional,
+        why=Why(node.lineno, f"`{name}` is a registered buffer: it follows its module to the accelerator"),
+    )
+    frame.module.assign_attribute(frame.owner, frame.scope, name, buffer)
+    frame.store(f"{frame.receiver}.{name}", data.replace(fresh=False))

@@ -1,0 +1,129 @@
+"""Tensors made from host data: ``torch.tensor``, its kin, and the legacy constructors."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from synclint.finding import Confidence
+from synclint.flow.lattice import HOST, UNKNOWN, element_of
+from synclint.flow.places import CUDA_DEVICE, as_device
+from synclint.flow.tensors import dtype_of_data, rank_of_data, target_device, where
+from synclint.flow.values import Dtype, Kind, Place, Value, Why
+
+if TYPE_CHECKING:
+    from synclint.flow.frame import Frame
+
+Keywords = Mapping[str, Value]
+
+CONSTRUCTORS = frozenset(("torch.tensor", "torch.as_tensor", "torch.asarray"))
+LEGACY = {
+    f"{prefix}{name}Tensor": dtype
+    for prefix in ("torch.", "torch.cuda.")
+    for name, dtype in {
+        "Float": Dtype.FLOAT,
+        "Double": Dtype.FLOAT,
+        "Half": Dtype.FLOAT,
+        "BFloat16": Dtype.FLOAT,
+        "Long": Dtype.INT,
+        "Int": Dtype.INT,
+        "Short": Dtype.INT,
+        "Char": Dtype.INT,
+        "Byte": Dtype.INT,
+        "Bool": Dtype.BOOL,
+        "": Dtype.FLOAT,
+    }.items()
+    if not (prefix == "torch.cuda." and not name)
+}
+
+
+def construct(frame: Frame, node: ast.Call, dotted: str, arguments: Sequence[Value], keywords: Keywords) -> Value:
+    """``torch.tensor`` and its kin: from host data, onto the device asked for."""
+    data = arguments[0] if arguments else keywords.get("data", keywords.get("obj", UNKNOWN))
+    data_node = node.args[0] if node.args else None
+    given = keywords.get("device")
+    if dotted == "torch.as_tensor" and given is None and len(arguments) > 2:
+        given = arguments[2]
+    keeps = dotted != "torch.tensor" and data.kind is Kind.TENSOR
+    device = Value(Kind.DEVICE, data.place, sure=data.sure) if keeps and given is None else target_device(frame, given)
+    emit_host_data(frame, node, dotted, data, data_node, device, keywords)
+    dtype_value = keywords.get("dtype") or (
+        arguments[1] if dotted == "torch.as_tensor" and len(arguments) > 1 else None
+    )
+    dtype = dtype_value.dtype if dtype_value is not None else dtype_of_data(data)
+    pin = keywords.get("pin_memory")
+    requires_grad = keywords.get("requires_grad")
+    return Value(
+        Kind.TENSOR,
+        device.place,
+        sure=device.sure,
+        pinned=bool(pin.const) if pin is not None and isinstance(pin.const, bool) else (None if pin else False),
+        dense=True if dotted == "torch.tensor" else None,
+        leaf=requires_grad is None or requires_grad.const is False,
+        rank=rank_of_data(data),
+        length=data.length if data.kind is Kind.SEQUENCE and rank_of_data(data) == 1 else None,
+        dtype=dtype,
+        fresh=dotted == "torch.tensor" or data.kind in (Kind.SEQUENCE, Kind.HOST),
+        why=Why(node.lineno, f"`{dotted}(...)` makes a tensor {where(device.place)}", device.why),
+    )
+
+
+def emit_host_data(
+    frame: Frame,
+    node: ast.Call,
+    spelling: str,
+    data: Value,
+    data_node: ast.expr | None,
+    device: Value,
+    keywords: Keywords,
+) -> None:
+    if data.kind is Kind.UNKNOWN or (data.kind is Kind.SEQUENCE and not data.items and data.element is None):
+        # Nobody calls torch.tensor on a device tensor (it warns): unknown data is host data, most likely.
+        guess = Confidence.LIKELY if spelling != "torch.as_tensor" else Confidence.POSSIBLE
+        data = Value(Kind.SEQUENCE, element=HOST, certainty=guess)
+    elif data.kind is Kind.SEQUENCE and data.element is not None and data.element.kind is Kind.UNKNOWN:
+        data = Value(Kind.SEQUENCE, element=HOST, certainty=Confidence.LIKELY)
+    elif data.items is not None and any(item.kind is Kind.UNKNOWN for item in data.items):
+        data = data.replace(
+            items=tuple(HOST if item.kind is Kind.UNKNOWN else item for item in data.items),
+            certainty=Confidence.LIKELY,
+        )
+    on_device = element_of(data) if data.kind is Kind.SEQUENCE else None
+    if on_device is not None and on_device.kind is Kind.TENSOR:
+        data = data.replace(certainty=min(data.certainty, on_device.confidence))
+    pin = keywords.get("requires_grad")
+    frame.emit(
+        spelling,
+        node,
+        {"data": data, "target": device},
+        {"data": data_node} if data_node is not None else {},
+        {"requires-grad": None if pin is None else pin.const is not False},
+    )
+
+
+def construct_legacy(frame: Frame, node: ast.Call, dotted: str, arguments: Sequence[Value]) -> Value:
+    """``torch.LongTensor(list)``, where a number is a size."""
+    data = arguments[0] if arguments else UNKNOWN
+    on_cuda = dotted.startswith("torch.cuda.")
+    device = CUDA_DEVICE if on_cuda else Value(Kind.DEVICE, Place.CPU)
+    if data.kind is not Kind.HOST:
+        emit_host_data(frame, node, dotted, data, node.args[0] if node.args else None, device, {})
+    return Value(
+        Kind.TENSOR,
+        device.place,
+        pinned=False,
+        dense=True,
+        leaf=True,
+        rank=rank_of_data(data) if data.kind is not Kind.HOST else len(arguments),
+        length=data.length if data.kind is Kind.SEQUENCE and rank_of_data(data) == 1 else None,
+        dtype=LEGACY[dotted],
+        fresh=True,
+        why=Why(node.lineno, f"`{dotted}(...)` makes a tensor {where(device.place)}"),
+    )
+
+
+def construct_device(arguments: Sequence[Value], keywords: Keywords) -> Value:
+    named = arguments[0] if arguments else keywords.get("type")
+    device = as_device(named) if named is not None else None
+    return device or Value(Kind.DEVICE, Place.UNKNOWN)

@@ -1,0 +1,141 @@
+"""What names say: which are on the host, which are devices, tensors, batches of a data loader, hot entry points."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from synclint.finding import Confidence
+from synclint.flow.values import Kind, Place, Value, Why
+
+_HOST_NAME = re.compile(r"(?:^|_)(?:cpu|host|pinned)(?:_|$)|_cpu\d*$|^cpu", re.IGNORECASE)
+_NUMPY_NAME = re.compile(r"(?:^|_)(?:np|numpy|ndarray)(?:_|$)")
+_LIST_NAME = re.compile(r"(?:_list|_lst|_tuple|_dict|_names?|_str|_strs|_ids_list)$|^num_|^n_|^len_")
+_DEVICE_NAME = re.compile(r"(?:^|_)(?:device|dev)(?:_type|_id)?$|^device")
+_PINNED_NAME = re.compile(r"(?:^|_)pinned(?:_|$)")
+_LOADER_NAME = re.compile(r"(?:data_?)?loader$|_dl$")
+_HOST_SIDE = re.compile(
+    r"process(?:ing|or)|Process(?:ing|or)|tokeniz|dataset|data_|collat|multimodal/|transforms|"
+    r"(?:image|audio|video|media)_utils|get_mrope|_parse_|to_rle|augment|prepare_(?:image|audio|video)"
+)
+# A data loader yields tensors in host memory, one way or another.
+_LOADED = Value(Kind.TENSOR, Place.CPU, certainty=Confidence.LIKELY, sure=Confidence.LIKELY)
+_LOADER = Value(Kind.SEQUENCE, element=Value(Kind.SEQUENCE, element=_LOADED), certainty=Confidence.LIKELY)
+_PREPROCESSING = re.compile(r"(?:^|_)(?:preprocess|transfer|to_device|move|prepare_batch|prepare_input)")
+_BATCH_NAME = re.compile(r"^(?:batch|minibatch|mini_batch|data_batch)$")
+
+#: Parameters that model code calls so hold tensors, even without an annotation.
+_TENSOR_NAME = re.compile(
+    r"^(?:x|x_\w+|hidden|hidden_states?|\w+_states|input_ids|inputs_embeds|\w*embeds|\w*embeddings?|\w*attention_mask|"
+    r"mask|\w+_mask|position_ids|logits|\w+_logits|labels|targets?|query|key|value|query_states|pixel_values\w*|"
+    r"cu_seqlens\w*|seq_lens|query_start_loc|slot_mapping|cache_position|block_tables?|residual|loss|"
+    r"input_lengths|token_type_ids|features|timesteps?|latents|noise)$"
+)
+
+#: Methods that tensors have and hardly anything else does: calling one says what the receiver is.
+TENSOR_METHODS = frozenset(
+    """
+    abs_ add_ addmm amax amin argmax argsort bernoulli_ bfloat16 bmm clamp clamp_ clamp_min clone contiguous cumsum
+    detach detach_ dim div_ element_size eq expand expand_as exp flatten float flip floor_divide gather half
+    index_add_ index_copy_ index_fill_ index_put_ index_select isfinite isinf isnan is_contiguous is_floating_point
+    logical_and logical_not logical_or log_softmax long masked_fill masked_fill_ masked_scatter masked_scatter_
+    masked_select matmul mul_ narrow ne new_empty new_full new_ones new_tensor new_zeros nonzero norm numel permute
+    pin_memory relu relu_ repeat_interleave requires_grad_ rsqrt scatter scatter_ scatter_add_ sigmoid softmax
+    squeeze squeeze_ sub_ swapaxes t_ tanh topk transpose tril triu unbind unflatten unfold unsqueeze unsqueeze_
+    view view_as zero_ data_ptr
+    """.split()
+)
+
+#: Functions that run for every step or token.
+HOT_NAMES = frozenset(
+    """
+    forward step training_step validation_step train_step compute_loss generate sample execute_model __call__ apply
+    prepare_inputs _prepare_inputs build propose forward_cuda forward_native forward_mqa forward_mha decode prefill
+    _forward
+    """.split()
+)
+_HOT = re.compile(
+    r"^_?(?:forward|training_step|generate|sample|execute_model|propose|prepare_inputs|decode_step)(?:_|$)"
+)
+_COLD = re.compile(
+    r"^(?:__init__|__new__|__post_init__|__setstate__|__getstate__|__del__|__repr__|__str__|main|"
+    r"reset_parameters|from_pretrained|extra_repr|state_dict|load_state_dict|tied_weights\w*|\w*weight_loader\w*|create_\w*weights)$"
+    r"|^_?(?:load|save|export|test|warm_?up|dummy|profile|benchmark|process_weights|create_weights|"
+    r"init_weights?|dequantize_weights|convert_weights?|convert_checkpoint\w*|capture)(?:_|$)|_(?:dummy|warmup|profile)_?"
+)
+# Cold unless something hot calls them.
+_COOL = re.compile(r"^_?(?:init|initialize|setup|register|build_model|quantize|convert_hf)(?:_|$)")
+
+
+@lru_cache(maxsize=65536)
+def names_host_memory(name: str) -> bool:
+    """``seq_lens_cpu``, ``host_ids``: whoever wrote it says that the tensor is in host memory."""
+    return _HOST_NAME.search(name) is not None
+
+
+@lru_cache(maxsize=65536)
+def value_by_name(name: str) -> Value | None:
+    """What the name of a variable, parameter or attribute says by itself, or None."""
+    if _NUMPY_NAME.search(name):
+        return Value(Kind.NDARRAY, certainty=Confidence.LIKELY)
+    if _DEVICE_NAME.search(name) and not name.endswith("_id"):
+        return Value(Kind.DEVICE, Place.ACCELERATOR, certainty=Confidence.LIKELY, sure=Confidence.LIKELY)
+    if _LOADER_NAME.search(name):
+        return _LOADER
+    if names_host_memory(name):
+        pinned = True if _PINNED_NAME.search(name) else None
+        return Value(Kind.TENSOR, Place.CPU, certainty=Confidence.POSSIBLE, sure=Confidence.LIKELY, pinned=pinned)
+    return None
+
+
+def named_value(name: str, line: int) -> Value | None:
+    """``value_by_name``, with a chain that says so."""
+    value = value_by_name(name)
+    if value is None or value.kind not in (Kind.DEVICE, Kind.TENSOR):
+        return value
+    where = "names the accelerator" if value.kind is Kind.DEVICE else "is in host memory"
+    return value.replace(why=Why(line, f"`{name}` {where} by convention"))
+
+
+@lru_cache(maxsize=65536)
+def names_tensor(name: str) -> bool:
+    return _TENSOR_NAME.match(name) is not None
+
+
+@lru_cache(maxsize=65536)
+def names_host_value(name: str) -> bool:
+    return _LIST_NAME.search(name) is not None
+
+
+def names_loss(name: str) -> bool:
+    return name == "loss" or name.endswith("_loss")
+
+
+def names_batch(name: str) -> bool:
+    return _BATCH_NAME.search(name) is not None
+
+
+@lru_cache(maxsize=4096)
+def is_host_side(*names: str) -> bool:
+    """Files, classes and functions that prepare data before anything is on a device."""
+    return any(_HOST_SIDE.search(name) for name in names)
+
+
+def is_preprocessing(name: str) -> bool:
+    """Functions that a batch passes through on its way to the device."""
+    return _PREPROCESSING.search(name) is not None
+
+
+@lru_cache(maxsize=65536)
+def is_hot(name: str) -> bool:
+    return name in HOT_NAMES or _HOT.search(name) is not None
+
+
+@lru_cache(maxsize=65536)
+def is_cool(name: str) -> bool:
+    return _COOL.search(name) is not None
+
+
+@lru_cache(maxsize=65536)
+def is_cold(name: str) -> bool:
+    return _COLD.search(name) is not None

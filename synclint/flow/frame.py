@@ -1,0 +1,278 @@
+"""A function in the course of being interpreted: its variables, its sites, what it returns."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from synclint.facts import applies, facts_for
+from synclint.finding import Confidence
+from synclint.flow.conventions import names_host_memory, names_tensor, value_by_name
+from synclint.flow.dispatch import EVALUATE, EXECUTE
+from synclint.flow.lattice import NONE, UNKNOWN, join, join_all
+from synclint.flow.site import FunctionNode, Scope, Site
+from synclint.flow.values import Dtype, Kind, Place, Value, Why
+
+if TYPE_CHECKING:
+    from synclint.flow.module import ModuleFlow
+
+Environment = dict[str, Value]
+
+# Names of parameters of an attention layer, and of half of all loops over a dict.
+_AMBIGUOUS = frozenset(("key", "value", "query", "target", "targets", "features"))
+
+
+class Frame:
+    """One activation. ``env`` maps names, and paths such as ``self.x``, to values; ``dead`` means unreachable.
+
+    ``paths`` are the last parts of the paths bound so far, which spares most attributes the look-up.
+    """
+
+    __slots__ = (
+        "allowed",
+        "breaks",
+        "continues",
+        "dead",
+        "default_device",
+        "env",
+        "generator",
+        "module",
+        "narrowed",
+        "owner",
+        "paths",
+        "receiver",
+        "recording",
+        "returns",
+        "scope",
+        "sites",
+        "statement",
+    )
+
+    def __init__(self, module: ModuleFlow, scope: Scope, env: Environment, *, recording: bool = True) -> None:
+        self.module = module
+        self.scope = scope
+        self.env = env
+        self.recording = recording
+        self.owner = scope.owner.name if scope.owner is not None else ""
+        self.receiver = ""
+        self.paths: set[str] = set()
+        self.dead = False
+        self.returns: list[Value] = []
+        self.breaks: list[Environment] = []
+        self.continues: list[Environment] = []
+        self.sites: dict[tuple[ast.expr, str], Site] = {}
+        self.statement: ast.stmt = ast.Pass()
+        self.allowed = 0
+        self.narrowed: dict[str, Value] = {}
+        self.default_device: Value | None = None
+        self.generator = False
+
+    def value(self, node: ast.expr) -> Value:
+        """Interprets an expression."""
+        return EVALUATE[node.__class__](self, node)
+
+    def execute(self, body: Sequence[ast.stmt]) -> None:
+        """Interprets a body until its end or until no path goes on."""
+        for statement in body:
+            if self.dead:
+                return
+            self.statement = statement
+            handler = EXECUTE.get(statement.__class__)
+            if handler is not None:
+                handler(self, statement)
+
+    def run_function(self, node: FunctionNode) -> Value:
+        """Interprets the body; the join of what it returns."""
+        self.execute(node.body)
+        if self.generator:
+            return Value(Kind.SEQUENCE, element=join_all(self.returns))
+        returns = self.returns
+        if not self.dead:
+            returns = [*returns, NONE]
+        return join_all(returns) if returns else UNKNOWN
+
+    # Variables
+
+    def bind(self, name: str, value: Value) -> None:
+        if self.paths:
+            self.forget_paths(name)
+        self.env[name] = self.by_name(name, value)
+
+    def store(self, path: str, value: Value) -> None:
+        """Binds a name, or a path such as ``self.x``."""
+        self.env[path] = value
+        if "." in path or "[" in path:
+            self.paths.add(path.rpartition(".")[2])
+
+    def forget_paths(self, root: str) -> None:
+        prefixes = (root + ".", root + "[")
+        for key in [key for key in self.env if key.startswith(prefixes)]:
+            del self.env[key]
+
+    def by_name(self, name: str, value: Value) -> Value:
+        """``value`` in the light of the name it is given: names are evidence where inference has none."""
+        kind = value.kind
+        if kind is Kind.UNKNOWN:
+            known = value_by_name(name)
+            if known is None and names_tensor(name) and name not in _AMBIGUOUS and self.in_model_code:
+                why = Why(self.line, f"`{name}` is a tensor on the accelerator by convention of model code")
+                known = Value(
+                    Kind.TENSOR, Place.ACCELERATOR, certainty=Confidence.LIKELY, sure=Confidence.LIKELY, why=why
+                )
+            return known or value
+        if (
+            kind is Kind.TENSOR
+            and not (value.place is Place.CPU or value.confidence is Confidence.CERTAIN)
+            and names_host_memory(name)
+        ):
+            why = Why(self.line, f"`{name}` is in host memory by its name", value.why)
+            return value.replace(place=Place.CPU, sure=Confidence.LIKELY, why=why)
+        return value
+
+    @property
+    def in_model_code(self) -> bool:
+        """Whether this is a method of an ``nn.Module``, or of a class that has a ``forward``."""
+        owner = self.owner
+        return bool(owner) and (self.module.is_module_like(owner) or self.module.has_forward(owner))
+
+    @property
+    def line(self) -> int:
+        return self.statement.lineno
+
+    # Branches
+
+    def merge(self, environments: list[Environment]) -> None:
+        """Goes on with the join of several paths; dead if there is none."""
+        if not environments:
+            self.dead = True
+            return
+        self.dead = False
+        merged = environments[0]
+        for other in environments[1:]:
+            merge_into(merged, other, self.paths)
+        self.env = merged
+
+    # Sites
+
+    def emit(
+        self,
+        operation: str,
+        node: ast.expr,
+        operands: dict[str, Value],
+        arguments: Mapping[str, ast.expr] | None = None,
+        flags: Mapping[str, bool | None] | None = None,
+        context: str = "",
+    ) -> None:
+        """Records a site for each fact about ``operation`` whose conditions may hold."""
+        if not self.recording or self.allowed:
+            return
+        flags = flags or {}
+
+        def answer(predicate: str) -> bool | None:
+            return _answer(predicate, operands, flags)
+
+        for fact in facts_for(operation):
+            if fact.event == "none" and fact.id not in self.module.wanted:
+                continue
+            verdict = applies(fact, answer, self.module.torch)
+            if verdict is False:
+                continue
+            confidence = Confidence.CERTAIN if verdict else Confidence.POSSIBLE
+            for condition in fact.when:
+                operand = operands.get(condition.predicate.partition(".")[0])
+                if operand is not None:
+                    confidence = min(confidence, operand.certainty, operand.sure)
+            self.sites[node, fact.id] = Site(
+                node,
+                self.statement,
+                self.scope,
+                operation,
+                fact,
+                operands,
+                dict(arguments or {}),
+                dict(flags),
+                context,
+                confidence,
+            )
+
+
+def merge_into(target: Environment, other: Environment, paths: Collection[str]) -> bool:
+    """Joins ``other`` into ``target`` in place; whether a variable that ``target`` had changed."""
+    changed = False
+    for name, value in other.items():
+        known = target.get(name)
+        if known is value:
+            continue
+        if known is None:
+            if not paths or ("." not in name and "[" not in name):
+                target[name] = value
+            continue
+        merged = join(known, value)
+        if merged is not known:
+            target[name] = merged
+            changed = True
+    if paths:
+        for name in [name for name in target if name not in other and ("." in name or "[" in name)]:
+            del target[name]
+            changed = True
+    return changed
+
+
+def _answer(predicate: str, operands: Mapping[str, Value], flags: Mapping[str, bool | None]) -> bool | None:
+    name, dot, question = predicate.partition(".")
+    if not dot:
+        return flags.get(name, False)
+    operand = operands.get(name)
+    if operand is None:
+        return None
+    place = operand.place
+    if question == "cuda":
+        if place.on_accelerator:
+            return True
+        return None if place in (Place.UNKNOWN, Place.EITHER) else False
+    if question == "cpu":
+        if place is Place.CPU:
+            return True
+        return None if place in (Place.UNKNOWN, Place.EITHER) else False
+    if question == "pinned":
+        return operand.pinned
+    if question == "dense":
+        return operand.dense
+    if question == "bool":
+        return None if operand.dtype is None else operand.dtype is Dtype.BOOL
+    if question == "rank0":
+        return None if operand.rank is None else operand.rank == 0
+    if question == "scalar":
+        return operand.kind is Kind.HOST
+    if question == "holds-cuda":
+        return holds_device_tensors(operand)
+    return is_host_data(operand)  # host
+
+
+def is_host_data(value: Value) -> bool | None:
+    """Whether a value is numbers, lists of them, an array or a CPU tensor."""
+    if value.kind in (Kind.HOST, Kind.NDARRAY):
+        return True
+    if value.kind is Kind.TENSOR:
+        return {Place.CPU: True, Place.CUDA: False, Place.ACCELERATOR: False}.get(value.place)
+    if value.kind is Kind.SEQUENCE:
+        parts = value.items if value.items is not None else ((value.element,) if value.element else ())
+        answers = [is_host_data(part) for part in parts]
+        if any(answer is False for answer in answers):
+            return False
+        return None if None in answers else True
+    return None
+
+
+def holds_device_tensors(value: Value) -> bool | None:
+    """Whether a list (or a list of lists) has device tensors in it."""
+    if value.kind is not Kind.SEQUENCE:
+        return False
+    parts = value.items if value.items is not None else ((value.element,) if value.element else ())
+    for part in parts:
+        if part.kind is Kind.TENSOR and part.place.on_accelerator:
+            return True
+        if part.kind is Kind.SEQUENCE and holds_device_tensors(part):
+            return True
+    return False

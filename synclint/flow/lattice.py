@@ -1,0 +1,162 @@
+"""Joining abstract values where control flow meets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from synclint.finding import Confidence
+from synclint.flow.values import Kind, Place, Value
+
+UNKNOWN = Value()
+HOST = Value(Kind.HOST)
+NONE = Value(Kind.NONE)
+OBJECT = Value(Kind.OBJECT)
+
+# A value that could not be computed because it is being computed further up the stack.
+PENDING = Value()
+
+
+def join(first: Value, second: Value) -> Value:
+    """What is known whichever of the two it is. Returns ``first`` itself when nothing is lost."""
+    if first is second or second is PENDING:
+        return first
+    if first is PENDING:
+        return second
+    if first.kind is not second.kind:
+        return _join_kinds(first, second)
+    kind = first.kind
+    if kind is Kind.TENSOR or kind is Kind.MODULE or kind is Kind.DEVICE:
+        return _join_placed(first, second)
+    if kind is Kind.HOST:
+        if first.dtype is second.dtype and (first.const is None or _same_constant(first, second)):
+            return first
+        return first.replace(const=None, dtype=first.dtype if first.dtype is second.dtype else None)
+    if kind is Kind.SEQUENCE or kind is Kind.MAPPING:
+        return _join_containers(first, second)
+    if kind is Kind.UNKNOWN:
+        return first if first.place is second.place else UNKNOWN
+    if kind in (Kind.EXTERNAL, Kind.FUNCTION, Kind.CLASS, Kind.INSTANCE):
+        return first if first.ref == second.ref else UNKNOWN
+    return first
+
+
+def join_all(values: Iterable[Value]) -> Value:
+    """The join of any number of values; UNKNOWN for none."""
+    result: Value | None = None
+    for value in values:
+        result = value if result is None else join(result, value)
+    return UNKNOWN if result is None else result
+
+
+def _join_kinds(first: Value, second: Value) -> Value:
+    if first.kind is Kind.NONE or second.kind is Kind.NONE:
+        other = second if first.kind is Kind.NONE else first
+        return other if other.optional or other.kind is Kind.UNKNOWN else other.replace(optional=True)
+    tensor, other = (first, second) if first.kind is Kind.TENSOR else (second, first)
+    if tensor.kind is not Kind.TENSOR:
+        return UNKNOWN
+    # A number on the other path (`total = 0`) does not make the tensor less of one; anything else may.
+    limit = Confidence.LIKELY if other.kind is Kind.HOST else Confidence.POSSIBLE
+    if tensor.certainty <= limit and not tensor.fresh:
+        return tensor
+    return tensor.replace(certainty=min(tensor.certainty, limit), fresh=False)
+
+
+def _join_place(first: Value, second: Value) -> tuple[Place, Confidence]:
+    sure = min(first.sure, second.sure)
+    if first.place is second.place:
+        return first.place, sure
+    if first.place is Place.UNKNOWN or second.place is Place.UNKNOWN:
+        return (second.place if first.place is Place.UNKNOWN else first.place), Confidence.POSSIBLE
+    if first.place.on_accelerator and second.place.on_accelerator:
+        return Place.ACCELERATOR, sure
+    return Place.EITHER, sure
+
+
+def _join_placed(first: Value, second: Value) -> Value:
+    place, sure = _join_place(first, second)
+    certainty = min(first.certainty, second.certainty)
+    if (
+        first.place is place
+        and first.sure is sure
+        and first.certainty is certainty
+        and first.pinned is second.pinned
+        and first.dense is second.dense
+        and first.leaf is second.leaf
+        and first.rank == second.rank
+        and first.length == second.length
+        and first.dtype is second.dtype
+        and first.fresh == second.fresh
+        and first.optional >= second.optional
+        and first.const == second.const
+        and first.ref == second.ref
+    ):
+        return first
+    return first.replace(
+        place=place,
+        sure=sure,
+        certainty=certainty,
+        pinned=first.pinned if first.pinned is second.pinned else None,
+        dense=first.dense if first.dense is second.dense else None,
+        leaf=first.leaf if first.leaf is second.leaf else None,
+        rank=first.rank if first.rank == second.rank else None,
+        length=first.length if first.length == second.length else None,
+        dtype=first.dtype if first.dtype is second.dtype else None,
+        fresh=first.fresh and second.fresh,
+        optional=first.optional or second.optional,
+        const=first.const if first.const == second.const else None,
+        ref=first.ref if first.ref == second.ref else None,
+        why=first.why if first.place is not Place.UNKNOWN else second.why,
+    )
+
+
+def _join_containers(first: Value, second: Value) -> Value:
+    a, b = first.items, second.items
+    if a is not None and b is not None and len(a) == len(b):
+        items = tuple(map(join, a, b))
+        if all(map(_identical, items, a)) and first.optional >= second.optional:
+            return first
+        return first.replace(items=items, optional=first.optional or second.optional, fresh=False, const=None)
+    one, two = element_of(first), element_of(second)
+    # An empty container adds nothing.
+    element = one or two if one is None or two is None else join(one, two)
+    if a is None and element is first.element and first.length == second.length and first.optional >= second.optional:
+        return first
+    return first.replace(
+        items=None,
+        element=element,
+        length=first.length if first.length == second.length else None,
+        optional=first.optional or second.optional,
+        fresh=False,
+        const=None,
+    )
+
+
+def element_of(container: Value) -> Value | None:
+    """The join of a container's elements; None when it is known to have none (or nothing is known)."""
+    if container.items is None:
+        return container.element
+    return join_all(container.items) if container.items else None
+
+
+def element_value(container: Value) -> Value:
+    """What iterating over a value gives."""
+    kind = container.kind
+    if kind is Kind.TENSOR:
+        rank = None if container.rank is None or container.rank == 0 else container.rank - 1
+        return container.replace(rank=rank, fresh=False, length=None, leaf=None)
+    if kind is Kind.SEQUENCE:
+        return element_of(container) or UNKNOWN
+    if kind in (Kind.HOST, Kind.MAPPING):
+        return HOST
+    if kind is Kind.NDARRAY:
+        return container
+    return UNKNOWN
+
+
+def _identical(first: Value, second: Value) -> bool:
+    return first is second
+
+
+def _same_constant(first: Value, second: Value) -> bool:
+    return type(first.const) is type(second.const) and first.const == second.const

@@ -1,0 +1,54 @@
+"""Sites: places where the host may wait, with everything a rule needs to judge them."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from synclint.finding import Confidence, Heat
+
+if TYPE_CHECKING:
+    from synclint.facts import Fact
+    from synclint.flow.values import Value
+
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclass(eq=False, slots=True)
+class Scope:
+    """A function (or the module, or a class body) that was interpreted.
+
+    ``qualname`` is dotted (``Model.forward``), empty for the module. ``node`` is None for the module.
+    ``owner`` is the class a method belongs to.
+    """
+
+    qualname: str
+    node: FunctionNode | ast.ClassDef | None
+    owner: ast.ClassDef | None
+    parent: Scope | None
+    heat: Heat = Heat.WARM
+    heat_reason: str = ""
+
+
+@dataclass(eq=False, slots=True)
+class Site:
+    """One operation that waits (or costs) when its fact's conditions hold.
+
+    ``node`` is the expression that users see flagged, ``statement`` the simple statement or compound whose
+    header holds it. ``operands`` names the values that the fact's conditions speak of (``self``, ``target``,
+    ``data``, ``mask``, ``value``); ``arguments`` the expressions they came from. ``flags`` are call flags
+    that are known: ``non_blocking``, ``dtype``, ... ``context`` says, for a condition, what asks for
+    the truth value: if, while, assert, and, or, not, ifexp, compare, comprehension, builtin.
+    """
+
+    node: ast.expr
+    statement: ast.stmt
+    scope: Scope
+    operation: str
+    fact: Fact
+    operands: dict[str, Value]
+    arguments: dict[str, ast.expr] = field(default_factory=dict)
+    flags: dict[str, bool | None] = field(default_factory=dict)
+    context: str = ""
+    confidence: Confidence = Confidence.LIKELY

@@ -1,0 +1,142 @@
+"""Builds the record of a file from its tree."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+
+from synclint.index.names import canonical, dotted_name, imported_names
+from synclint.index.records import ClassRecord, FunctionRecord, ModuleRecord
+
+FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def build(path: str, tree: ast.Module) -> ModuleRecord:
+    """The record of one file. Conditional definitions and imports count; the last one of a name wins."""
+    record = ModuleRecord(path)
+    for statement in flat(tree.body):
+        if isinstance(statement, (ast.Import, ast.ImportFrom)):
+            record.imports.update(imported_names(statement))
+        elif isinstance(statement, FUNCTION):
+            record.functions[statement.name] = function_record(statement, "", record)
+        elif isinstance(statement, ast.ClassDef):
+            record.classes[statement.name] = _class_record(statement, record)
+        else:
+            record.bound.update(_bound(statement))
+    return record
+
+
+_NESTED: dict[type, tuple[str, ...]] = {
+    ast.If: ("body", "orelse"),
+    ast.For: ("body", "orelse"),
+    ast.AsyncFor: ("body", "orelse"),
+    ast.While: ("body", "orelse"),
+    ast.With: ("body",),
+    ast.AsyncWith: ("body",),
+    ast.Try: ("body", "handlers", "orelse", "finalbody"),
+    ast.ExceptHandler: ("body",),
+    ast.Match: ("cases",),
+    ast.match_case: ("body",),
+}
+if hasattr(ast, "TryStar"):  # Python 3.11
+    _NESTED[ast.TryStar] = _NESTED[ast.Try]
+
+
+def flat(body: Sequence[ast.stmt]) -> list[ast.stmt]:
+    """The statements of a body, with those under ``if``, ``try``, ``with`` and loops, but not inside definitions."""
+    found: list[ast.stmt] = []
+    pending: list[ast.AST] = [*reversed(body)]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.stmt):
+            found.append(node)
+        for field in reversed(_NESTED.get(node.__class__, ())):
+            pending.extend(reversed(getattr(node, field)))
+    return found
+
+
+def resolve(dotted: str, record: ModuleRecord) -> str:
+    """A dotted name as written in a file, in canonical form."""
+    head, dot, rest = dotted.partition(".")
+    return canonical(record.imports.get(head, head) + dot + rest)
+
+
+def function_record(node: ast.FunctionDef | ast.AsyncFunctionDef, prefix: str, record: ModuleRecord) -> FunctionRecord:
+    arguments = node.args
+    names = [a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
+    return FunctionRecord(prefix + node.name, node.lineno, tuple(names), _decorators(node, record))
+
+
+def _decorators(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, record: ModuleRecord) -> tuple[str, ...]:
+    found = []
+    for decorator in node.decorator_list:
+        name = dotted_name(decorator.func if isinstance(decorator, ast.Call) else decorator)
+        if name:
+            found.append(resolve(name, record))
+    return tuple(found)
+
+
+def _class_record(node: ast.ClassDef, module: ModuleRecord, prefix: str = "") -> ClassRecord:
+    bases = []
+    for base in node.bases:
+        name = dotted_name(base.value if isinstance(base, ast.Subscript) else base)
+        if name:
+            bases.append(resolve(name, module))
+    record = ClassRecord(prefix + node.name, node.lineno, tuple(bases), _decorators(node, module))
+    for statement in flat(node.body):
+        if isinstance(statement, FUNCTION):
+            method = function_record(statement, record.qualname + ".", module)
+            record.methods[statement.name] = method
+            for attribute in _self_attributes(statement):
+                record.attributes.setdefault(attribute, []).append(method.qualname)
+        else:
+            for name in _bound(statement):
+                record.attributes.setdefault(name, []).append("")
+    return record
+
+
+def _self_attributes(method: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    """Attributes of the first parameter that the method assigns, or registers as buffers and parameters."""
+    arguments = [*method.args.posonlyargs, *method.args.args]
+    if not arguments:
+        return []
+    receiver = arguments[0].arg
+    found: dict[str, None] = {}
+    for statement in flat(method.body):
+        targets: list[ast.expr] = []
+        if isinstance(statement, ast.Assign):
+            targets = list(statement.targets)
+        elif isinstance(statement, (ast.AnnAssign, ast.AugAssign)):
+            targets = [statement.target]
+        elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+            call = statement.value
+            if (
+                isinstance(call.func, ast.Attribute)
+                and call.func.attr in ("register_buffer", "register_parameter", "add_module", "register_module")
+                and call.args
+                and isinstance(call.args[0], ast.Constant)
+                and isinstance(call.args[0].value, str)
+            ):
+                found[call.args[0].value] = None
+        while targets:
+            target = targets.pop()
+            if isinstance(target, (ast.Tuple, ast.List)):
+                targets.extend(target.elts)
+            elif isinstance(target, ast.Starred):
+                targets.append(target.value)
+            elif isinstance(target, ast.Attribute) and getattr(target.value, "id", None) == receiver:
+                found[target.attr] = None
+    return list(found)
+
+
+def _bound(statement: ast.stmt) -> list[str]:
+    if isinstance(statement, ast.Assign):
+        return [
+            name.id
+            for target in statement.targets
+            for name in (target.elts if isinstance(target, (ast.Tuple, ast.List)) else [target])
+            if isinstance(name, ast.Name)
+        ]
+    if isinstance(statement, (ast.AnnAssign, ast.AugAssign)) and isinstance(statement.target, ast.Name):
+        return [statement.target.id]
+    return []

@@ -1,0 +1,48 @@
+"""Dotted names: how an import binds them, and under which one name a thing is known."""
+
+from __future__ import annotations
+
+import ast
+
+# The same object under several public paths; the facts tables know the one on the right.
+_CANONICAL = {
+    "torch.nn.parameter.Parameter": "torch.nn.Parameter",
+    "torch.nn.modules.module.Module": "torch.nn.Module",
+    "torch.nn.modules.Module": "torch.nn.Module",
+    "torch.types.Device": "torch.device",
+    "torch.functional": "torch",
+    "torch._C.device": "torch.device",
+    "numpy.core.multiarray": "numpy",
+}
+
+
+def canonical(dotted: str) -> str:
+    return _CANONICAL.get(dotted, dotted)
+
+
+def dotted_name(node: ast.expr) -> str | None:
+    """``a.b.c`` as written, or None for anything but names and attributes."""
+    parts = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    if not isinstance(node, ast.Name):
+        return None
+    parts.append(node.id)
+    return ".".join(reversed(parts))
+
+
+def imported_names(statement: ast.Import | ast.ImportFrom) -> list[tuple[str, str]]:
+    """(local name, canonical dotted name) pairs; relative imports keep their leading dots."""
+    if isinstance(statement, ast.Import):
+        return [
+            (alias.asname, canonical(alias.name)) if alias.asname else (alias.name.partition(".")[0],) * 2
+            for alias in statement.names
+        ]
+    base = "." * statement.level + (statement.module or "")
+    separator = "" if base.endswith(".") or not base else "."
+    return [
+        (alias.asname or alias.name, canonical(f"{base}{separator}{alias.name}"))
+        for alias in statement.names
+        if alias.name != "*"
+    ]
