@@ -1,0 +1,155 @@
+"""Runs the rules over one file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cache
+from typing import TYPE_CHECKING
+
+from synclint.finding import Confidence, Direction, Finding, Heat, Step
+from synclint.flow.module import analyse
+from synclint.lint.file import FileFacts
+
+if TYPE_CHECKING:
+    from synclint.config import Settings
+    from synclint.flow.site import Site
+    from synclint.flow.values import Why
+    from synclint.lint.rule import Report, Rule
+    from synclint.source import Source
+
+GROUP = "synclint.rules"
+
+# A file that waits has one of these: what moves or reads a tensor, or reduces one to what a condition can ask.
+_OPERATION = re.compile(
+    rb"\.(?:item|to|cuda|copy_|masked_scatter_|type_as|any|all|sum|max|min|numel|isinf|isnan|isfinite|eq|equal)\("
+    rb"|(?:tensor|Tensor|array|from_numpy)\(|\b(?:int|float|bool|complex)\("
+)
+_SUPPRESSION = re.compile(rb"synclint:|noqa[^\n]*[A-Z]{3}\d{3}", re.IGNORECASE)
+
+# Operands in the order in which their chain explains a finding.
+_EXPLAINING = ("self", "data", "source", "mask", "value", "index", "target")
+
+
+@cache
+def load_rules() -> tuple[Rule, ...]:
+    """Every rule, sorted by code: one class to a module, in each package that the entry-point group names.
+
+    Raises RuntimeError for a module without a rule, or two rules with one code.
+    """
+    from importlib import import_module
+    from pkgutil import iter_modules
+
+    rules: dict[str, Rule] = {}
+    for package in _packages():
+        for found in iter_modules(import_module(package).__path__, package + "."):
+            module = import_module(found.name)
+            rule = _rule_of(module.__dict__.values(), found.name)
+            if rule.code in rules:
+                raise RuntimeError(f"{found.name}: code {rule.code} is taken by {type(rules[rule.code]).__module__}")
+            rules[rule.code] = rule
+    return tuple(rules[code] for code in sorted(rules))
+
+
+def _packages() -> list[str]:
+    from importlib.metadata import entry_points
+
+    return sorted({"synclint.rules", *(point.value for point in entry_points(group=GROUP))})
+
+
+def _rule_of(members: Iterable[object], module: str) -> Rule:
+    from synclint.lint.rule import Rule
+
+    classes = [
+        member
+        for member in members
+        if isinstance(member, type) and issubclass(member, Rule) and member.__module__ == module
+    ]
+    if len(classes) != 1:
+        raise RuntimeError(f"{module}: one rule class was expected, {len(classes)} are there")
+    return classes[0]()
+
+
+def check_source(source: Source, settings: Settings, rules: tuple[Rule, ...]) -> list[Finding]:
+    """The findings of one file, before suppression and selection; sites below the confidence cut-off are not judged
+    unless the file has suppression comments, which must be seen to be used.
+
+    Raises SourceError when the file cannot be parsed.
+    """
+    if b"torch" not in source.data or _OPERATION.search(source.data) is None:
+        source.tree  # noqa: B018 - a file that cannot be parsed is reported whatever is in it
+        return []
+    claims: dict[str, list[Rule]] = {}
+    for rule in rules:
+        for fact in rule.facts:
+            claims.setdefault(fact, []).append(rule)
+    # What a suppression comment may be there for must be found, wherever the cut-offs are.
+    suppressions = _SUPPRESSION.search(source.data) is not None
+    minimum = Confidence.POSSIBLE if suppressions else settings.confidence
+    coldest = Heat.COLD if suppressions else settings.heat
+    flow, found = analyse(source, frozenset(claims), settings.target_torch, coldest)
+    sites = tuple(found)
+    file = FileFacts(source, flow, settings)
+    findings = []
+    for site in sites:
+        if site.confidence < minimum:
+            continue
+        for rule in claims.get(site.fact.id, ()):
+            finding = _judge(rule, site, sites, file)
+            if finding is not None:
+                findings.append(finding)
+    return sorted(findings, key=Finding.sort_key)
+
+
+def _judge(rule: Rule, site: Site, sites: tuple[Site, ...], file: FileFacts) -> Finding | None:
+    from synclint.lint.context import Context
+
+    context = Context(site, sites, file.source, file.settings, file.statement(site.statement), file)
+    report = rule.judge(site, context)
+    return None if report is None else _finding(rule, site, report, file)
+
+
+def _finding(rule: Rule, site: Site, report: Report, file: FileFacts) -> Finding:
+    source = file.source
+    start, end = source.span(site.node)
+    line, column = source.position(start)
+    end_line, end_column = source.position(end)
+    first, last = file.statement(site.statement).span
+    return Finding(
+        code=rule.code,
+        name=rule.name,
+        message=report.message,
+        path=source.path,
+        line=line,
+        column=column,
+        end_line=end_line,
+        end_column=end_column,
+        direction=Direction(site.fact.direction),
+        heat=site.scope.heat,
+        confidence=site.confidence,
+        header=(source.position(first)[0], source.position(max(first, last - 1))[0]),
+        why=_chain(site, line, source),
+        help=report.help,
+        fix=report.fix,
+        alternatives=report.alternatives,
+        scope=site.scope.qualname,
+    )
+
+
+def _chain(site: Site, line: int, source: Source) -> tuple[Step, ...]:
+    steps: list[Step] = []
+    for name in _EXPLAINING:
+        value = site.operands.get(name)
+        if value is None or value.why is None:
+            continue
+        for step in _steps(value.why, source):
+            if step not in steps:
+                steps.append(step)
+    if site.scope.heat_reason:
+        node = site.scope.node
+        steps.append(Step(source.path, line if node is None else node.lineno, site.scope.heat_reason))
+    return tuple(steps)
+
+
+def _steps(why: Why, source: Source) -> list[Step]:
+    return [Step(link.path or source.path, link.line, link.text) for link in why.steps()]
