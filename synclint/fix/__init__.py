@@ -1,0 +1,1 @@
+"""Applying fixes: edits put together, files written, linting repeated until nothing changes."""
