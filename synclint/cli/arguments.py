@@ -1,0 +1,129 @@
+"""The grammar of the command line: Ruff's, where Ruff has one."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from synclint import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+COMMANDS = {
+    "check": "lint files and folders; the default: `synclint src` is `synclint check src`",
+    "rule": "print the page of a rule, or list all rules",
+    "new": "begin a new rule",
+    "helper": "write async_tensor_h2d into your package, so that fixes can use it without a dependency",
+}
+
+_EPILOG = """\
+commands:
+{commands}
+
+`synclint COMMAND --help` says more. A file or folder of a command's name is written ./check.
+
+exit status: 0 nothing found (with --fix: nothing left), 1 findings, 2 an error"""
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options, with ``command``. Leaves with status 2, and a message, when they make no sense."""
+    words = list(arguments)
+    command = words.pop(0) if words and words[0] in COMMANDS else "check"
+    parser = argparse.ArgumentParser(
+        prog="synclint" if command == "check" else f"synclint {command}",
+        usage="synclint [check] [OPTIONS] [PATHS ...]" if command == "check" else None,
+        description=None if command == "check" else COMMANDS[command],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    _OPTIONS[command](parser)
+    options = parser.parse_intermixed_args(words)
+    options.command = command
+    if command == "check":
+        _check_together(parser, options)
+    return options
+
+
+def _check_options(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Finds the lines of PyTorch code that make the host wait for the GPU, and fixes them."
+    listed = "\n".join(f"  {name:8}{text}" for name, text in COMMANDS.items())
+    parser.epilog = _EPILOG.format(commands=listed)
+    add = parser.add_argument
+    add("paths", nargs="*", metavar="PATHS", help="files and folders (default: the working directory); - is stdin")
+    add("--version", action="version", version=f"synclint {__version__}")
+
+    add = parser.add_argument_group("fixing").add_argument
+    add("--fix", action="store_true", help="apply the safe fixes; report what is left")
+    add("--unsafe-fixes", action="store_true", help="let --fix and --diff apply unsafe fixes, too")
+    add("--diff", action="store_true", help="show what --fix would change, and write nothing")
+
+    add = parser.add_argument_group("what is reported").add_argument
+    for flag, text in (
+        ("--select", "report these alone: codes, prefixes, names or ALL, separated by commas"),
+        ("--ignore", "do not report these"),
+        ("--extend-select", "report these, too"),
+    ):
+        add(flag, action="extend", type=_words, metavar="RULES", default=[], help=text)
+    text = "do not report the rule in files of this pattern; several are separated by commas"
+    add("--per-file-ignores", action="extend", type=_pairs, metavar="PATTERN:RULE", default=[], help=text)
+    add("--confidence", choices=("possible", "likely", "certain"), help="how sure a finding must be (default: likely)")
+    add("--heat", choices=("cold", "warm", "hot"), help="how often its line must run (default: warm)")
+    add("--target-torch", metavar="VERSION", help="the oldest torch to support: 2.9, or a range (default: the newest)")
+
+    add = parser.add_argument_group("output").add_argument
+    add("--output-format", choices=("full", "concise", "json"), default="full", help="(default: full)")
+    add("--statistics", action="store_true", help="count the findings of each rule instead of showing them")
+    add("--exit-zero", action="store_true", help="exit with 0 even when there are findings")
+    add("--exit-non-zero-on-fix", action="store_true", help="exit with 1 when something was fixed, even if all was")
+
+    add = parser.add_argument_group("files").add_argument
+    add("--stdin-filename", metavar="PATH", help="read stdin, and take it for this file")
+    add("--force-exclude", action="store_true", help="leave out excluded files even when they are named")
+    add("--no-cache", action="store_true", help="accepted for scripts that say so; there is no cache yet")
+    add("-j", "--jobs", type=_positive, metavar="N", help="processes (default: the processors, one for few files)")
+
+
+def _rule_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("rule", nargs="?", metavar="RULE", help="a code or a name (default: list all)")
+
+
+def _new_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("code", metavar="CODE", help="such as SYN204")
+    parser.add_argument("name", metavar="NAME", help="names the problem, such as scalar-read")
+    parser.add_argument("--into", metavar="FOLDER", default="rules", help="the package of rules (default: rules)")
+
+
+def _helper_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path", metavar="PATH", help="the new module in your package, such as src/mine/h2d.py")
+    parser.add_argument("--force", action="store_true", help="replace a file that is there, whatever it holds")
+
+
+_OPTIONS = {"check": _check_options, "rule": _rule_options, "new": _new_options, "helper": _helper_options}
+
+
+def _check_together(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    stdin = "-" in options.paths or options.stdin_filename is not None
+    if stdin and [path for path in options.paths if path != "-"]:
+        parser.error("stdin and files cannot be linted together")
+    options.stdin = stdin
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    pairs = []
+    for pair in _words(text):
+        pattern, colon, selector = pair.rpartition(":")
+        if not (colon and pattern and selector):
+            raise argparse.ArgumentTypeError(f"expected PATTERN:RULE, not {pair!r}")
+        pairs.append((pattern, selector))
+    return pairs
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, not {text!r}")
+    return int(text)
