@@ -1,0 +1,126 @@
+"""Imports point one way. This reads the imports with ``ast``, those for type checkers and inside functions, too."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import synclint
+
+ROOT = Path(synclint.__file__).parent
+
+LAYERS = (
+    ("finding",),
+    ("source", "facts"),
+    ("discover", "suppress"),
+    ("config",),
+    ("index",),
+    ("flow",),
+    ("lint",),
+    ("fix",),
+    ("selection",),
+    ("run",),
+    ("report", "pages"),
+    ("scaffold",),
+    ("cli",),
+    ("__main__",),
+)
+"""A module imports from the layers above its own in this list, and from its own package."""
+
+SLOW = {"asyncio", "concurrent", "difflib", "importlib.metadata", "inspect", "multiprocessing", "tempfile", "unittest"}
+"""What a module may import only where it is used, for the sake of start-up."""
+
+
+class Import(NamedTuple):
+    module: str
+    line: int
+    on_start: bool
+    """Whether it runs when the module is imported."""
+
+
+def modules() -> list[str]:
+    return sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("**/*.py"))
+
+
+def imports(path: str) -> Iterator[Import]:
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    pending: list[tuple[ast.AST, bool]] = [(tree, True)]
+    while pending:
+        node, on_start = pending.pop()
+        if isinstance(node, ast.Import):
+            yield from (Import(alias.name, node.lineno, on_start) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: a relative import"
+            assert node.module is not None
+            inside = node.module == "synclint"
+            names = [f"synclint.{alias.name}" for alias in node.names] if inside else [node.module]
+            yield from (Import(name, node.lineno, on_start) for name in names)
+        else:
+            later = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            later = later or (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+            pending += [(child, on_start and not later) for child in ast.iter_child_nodes(node)]
+
+
+def unit(path: str) -> str:
+    return path.split("/")[0].removesuffix(".py")
+
+
+def test_every_module_has_a_layer() -> None:
+    placed = {name for layer in LAYERS for name in layer} | {"__init__", "rules", "h2d"}
+    assert {unit(path) for path in modules()} <= placed
+
+
+@pytest.mark.parametrize("path", [path for path in modules() if unit(path) not in ("rules", "h2d", "__init__")])
+def test_imports_point_down(path: str) -> None:
+    own = unit(path)
+    depth = next(at for at, layer in enumerate(LAYERS) if own in layer)
+    allowed = {own, "__version__"} | {name for layer in LAYERS[:depth] for name in layer}
+    wrong = [
+        f"{path}:{found.line}: {found.module}"
+        for found in imports(path)
+        if found.module.startswith("synclint.") and found.module.split(".")[1] not in allowed
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize("path", [path for path in modules() if unit(path) in ("rules", "h2d", "__init__")])
+def test_rules_use_the_public_face_and_the_helper_nothing(path: str) -> None:
+    allowed = {"synclint.lint"} if unit(path) == "rules" else set()
+    wrong = [found for found in imports(path) if found.module.split(".")[0] == "synclint"]
+    assert {found.module for found in wrong} <= allowed
+
+
+@pytest.mark.parametrize("path", modules())
+def test_torch_is_for_the_helper_alone(path: str) -> None:
+    wrong = [found for found in imports(path) if found.module.split(".")[0] in ("torch", "numpy")]
+    assert path == "h2d.py" or not wrong
+
+
+@pytest.mark.parametrize("path", modules())
+def test_nothing_slow_is_imported_on_start(path: str) -> None:
+    wrong = [
+        found
+        for found in imports(path)
+        if found.on_start
+        and (found.module.split(".")[0] in {"libcst", "pathspec", "tomli", "tomllib", *SLOW} or found.module in SLOW)
+    ]
+    assert not wrong
+
+
+def test_the_reader_of_imports_sees_them_all() -> None:
+    found = {(one.module, one.on_start) for one in imports("cli/check.py")}
+    assert ("synclint.run", True) in found
+    assert ("synclint.cli.output", False) in found
+    assert ("argparse", False) in found
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "rules").glob("*.py")), ids=lambda path: path.stem)
+def test_rules_see_nothing_but_the_lint_package(path: Path) -> None:
+    """Its public face is ``synclint.lint`` and the modules below it."""
+    for one in imports(f"rules/{path.name}"):
+        if one.module.partition(".")[0] in ("synclint", "libcst", "torch"):
+            assert one.module.startswith("synclint.lint") or (one.module.startswith("libcst") and not one.on_start), one

@@ -1,0 +1,118 @@
+"""Start-up is part of the product: in a pre-commit hook it is most of the time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import synclint
+
+ROOT = Path(synclint.__file__).parents[1]
+
+CLEAN = """\
+import torch
+
+
+def f(x: torch.Tensor) -> torch.Tensor:
+    return x.sum()
+"""
+SENDS = """\
+import torch
+
+
+def f() -> torch.Tensor:
+    return torch.tensor([1, 2], device="cuda")
+"""
+
+READS = """\
+import torch
+
+
+def f() -> float:
+    return torch.ones(3, device="cuda").sum().item()
+"""
+
+REPORT_MODULES = "import sys; from synclint.cli import main\ntry: main(sys.argv[1:])\nfinally: print(*sys.modules)"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def bytecode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Bytecode is kept between runs, as it is where synclint is installed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        patch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.mktemp("bytecode")))
+        patch.setenv("PYTHONPATH", str(ROOT))
+        yield
+
+
+def modules_after(folder: Path, *arguments: str) -> set[str]:
+    """The modules that are loaded when a command line has run."""
+    command = [sys.executable, "-c", REPORT_MODULES, *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert "synclint.cli" in done.stdout, done.stderr
+    return set(done.stdout.splitlines()[-1].split())
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "clean.py").write_text(CLEAN)
+    (tmp_path / "reads.py").write_text(READS)
+    (tmp_path / "sends.py").write_text(SENDS)
+    (tmp_path / "torchless.py").write_text("import os\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["rule", "--help"]])
+def test_help_loads_the_parser_alone(project: Path, arguments: list[str]) -> None:
+    loaded = modules_after(project, *arguments)
+    assert {name for name in loaded if name.startswith("synclint")} == {
+        "synclint",
+        "synclint.cli",
+        "synclint.cli.arguments",
+    }
+    assert not loaded & {"ast", "dataclasses", "tomllib"}
+
+
+@pytest.mark.parametrize("file", ["torchless.py", "clean.py", "."])
+def test_torch_is_never_loaded(project: Path, file: str) -> None:
+    assert not modules_after(project, file) & {"torch", "numpy"}
+
+
+@pytest.mark.parametrize("file", ["torchless.py", "clean.py"])
+def test_a_clean_file_needs_little(project: Path, file: str) -> None:
+    loaded = modules_after(project, file)
+    assert "synclint.run" in loaded
+    assert not loaded & {"libcst", "pathspec", "difflib", "concurrent.futures", "multiprocessing"}
+    assert file == "clean.py" or not loaded & {"tomllib", "tomli"}  # the facts are read where torch is
+
+
+def test_libcst_is_loaded_when_a_statement_is_taken_apart(project: Path) -> None:
+    assert "libcst" in modules_after(project, "sends.py")
+    assert "libcst" not in modules_after(project, "reads.py")
+    assert "libcst" not in modules_after(project, "clean.py")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs the processor time of child processes")
+@pytest.mark.parametrize(("arguments", "limit"), [(["--help"], 0.1), (["clean.py"], 0.15)])
+def test_processor_time(project: Path, arguments: list[str], limit: float) -> None:
+    """There is one thread, so that processor time is wall time where nothing else runs."""
+    times = []
+    for _ in range(10):  # one undisturbed run is enough, after one that writes the bytecode
+        before = os.times()
+        subprocess.run(
+            [sys.executable, "-m", "synclint", *arguments],
+            cwd=project,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=True,
+        )
+        after = os.times()
+        times.append(after.children_user + after.children_system - before.children_user - before.children_system)
+        if times[-1] < limit:
+            return
+    pytest.fail(f"synclint {' '.join(arguments)}: {min(times):.3f} s at best")
