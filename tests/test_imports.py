@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from synclint.lint.imports import bound_names, free_name, import_edit
+from synclint.lint.imports import free_name, import_edit
 from synclint.source import Source
 
 
@@ -93,11 +93,10 @@ def test_a_name_with_another_meaning_is_left_alone(text: str) -> None:
     assert imported(f"{text}n_ = 1\n")[0] == "n_2"
 
 
-def test_free_names_and_bound_names() -> None:
+def test_free_names() -> None:
     assert free_name("a", ()) == "a"
     assert free_name("a", {"a"}) == "a_"
     assert free_name("a", ["a", "a_", "a_2"]) == "a_3"
-    assert bound_names(ast.parse("import a.b, c as d\nx.e = f[g] = (h := 1)\n")) == {"a", "d", "h"}
 
 
 STYLES = {

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from synclint.flow.conventions import value_by_name
 from synclint.flow.lattice import HOST, NONE, UNKNOWN, element_of, element_value, join_all
-from synclint.flow.values import Kind, Value
+from synclint.flow.values import Keywords, Kind, Value
 
 if TYPE_CHECKING:
     from synclint.flow.frame import Frame
-
-Keywords = Mapping[str, Value]
 
 
 def call_builtin(frame: Frame, node: ast.Call, name: str, arguments: Sequence[Value], keywords: Keywords) -> Value:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from synclint.facts import function, method
@@ -12,17 +12,17 @@ from synclint.finding import Confidence
 from synclint.flow.builtin_calls import call_builtin
 from synclint.flow.construct import CONSTRUCTORS, LEGACY, construct, construct_device, construct_legacy
 from synclint.flow.container_calls import method_of_mapping, method_of_sequence
-from synclint.flow.conventions import TENSOR_METHODS, names_host_memory, names_loss, value_by_name
-from synclint.flow.lattice import HOST, NONE, UNKNOWN, element_of
+from synclint.flow.conventions import TENSOR_METHODS, gives_device, names_host_memory, names_loss, value_by_name
+from synclint.flow.lattice import HOST, NONE, OBJECT, UNKNOWN, element_of
+from synclint.flow.places import LIKELY_ACCELERATOR
 from synclint.flow.tensor_calls import emit_method, tensor_method
 from synclint.flow.tensors import apply_result
-from synclint.flow.values import Kind, Place, Value, Why
+from synclint.flow.values import Keywords, Kind, Place, Value, Why
 from synclint.index.names import dotted_name
 
 if TYPE_CHECKING:
     from synclint.flow.frame import Frame
 
-Keywords = Mapping[str, Value]
 
 _MADE_WITHOUT_DEVICE = Value(Kind.UNKNOWN, Place.CPU, sure=Confidence.LIKELY)
 _PASSES_THROUGH = frozenset(("tqdm", "trange", "track", "progress_bar"))
@@ -49,7 +49,7 @@ def _receiver(frame: Frame, target: ast.Attribute) -> Value:
         and isinstance(target.value.func, ast.Name)
         and target.value.func.id == "super"
     ):
-        return Value(Kind.OBJECT, ref="super")
+        return OBJECT
     return frame.value(target.value)
 
 
@@ -77,9 +77,8 @@ def _apply(frame: Frame, node: ast.Call, callee: Value, arguments: Sequence[Valu
         called = frame.module.method(callee.ref.name, "__call__") or frame.module.method(callee.ref.name, "forward")
         if called is not None:
             return _local(frame, node, called.qualname, callee, arguments, keywords)
-    name = dotted_name(node.func)
-    if name is not None and "device" in name.rpartition(".")[2] and name.rpartition(".")[2].startswith("get"):
-        return Value(Kind.DEVICE, Place.ACCELERATOR, certainty=Confidence.LIKELY, sure=Confidence.LIKELY)
+    if gives_device((dotted_name(node.func) or "").rpartition(".")[2]):
+        return LIKELY_ACCELERATOR
     return UNKNOWN
 
 
@@ -155,8 +154,8 @@ def _external(frame: Frame, node: ast.Call, dotted: str, arguments: Sequence[Val
         return arguments[0]
     if owner == "torch.nn" and name[:1].isupper():
         return Value(Kind.MODULE)
-    if "device" in name and (name.startswith(("get", "current")) or name == "device"):
-        return Value(Kind.DEVICE, Place.ACCELERATOR, certainty=Confidence.LIKELY, sure=Confidence.LIKELY)
+    if gives_device(name):
+        return LIKELY_ACCELERATOR
     if name.islower() and not _MAKES_MODULE.search(name) and not _takes_device(arguments, keywords):
         # Whatever it makes, it was told of no device: if that is a tensor, it is in host memory, most likely.
         return _MADE_WITHOUT_DEVICE
@@ -239,8 +238,8 @@ def _method_of_unknown(
                 return UNKNOWN
             return moved.replace(certainty=Confidence.POSSIBLE)
         return tensor_method(frame, node, name, guess, arguments, keywords)
-    if "device" in name and name.startswith("get"):
-        return Value(Kind.DEVICE, Place.ACCELERATOR, certainty=Confidence.LIKELY, sure=Confidence.LIKELY)
+    if gives_device(name):
+        return LIKELY_ACCELERATOR
     if names_host_memory(name):
         return value_by_name(name) or UNKNOWN
     return UNKNOWN
@@ -293,8 +292,8 @@ def _method_of_object(
             return Value(Kind.SEQUENCE, element=tensor)
         if name in ("children", "modules"):
             return Value(Kind.SEQUENCE, element=Value(Kind.MODULE))
-    if "device" in name and name.startswith("get"):
-        return Value(Kind.DEVICE, Place.ACCELERATOR, certainty=Confidence.LIKELY, sure=Confidence.LIKELY)
+    if gives_device(name):
+        return LIKELY_ACCELERATOR
     return UNKNOWN
 
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from synclint.finding import Confidence
 from synclint.flow.lattice import HOST, UNKNOWN, element_of
 from synclint.flow.places import CUDA_DEVICE, as_device
 from synclint.flow.tensors import dtype_of_data, rank_of_data, target_device, where
-from synclint.flow.values import Dtype, Kind, Place, Value, Why
+from synclint.flow.values import Dtype, Keywords, Kind, Place, Value, Why
 
 if TYPE_CHECKING:
     from synclint.flow.frame import Frame
 
-Keywords = Mapping[str, Value]
 
 CONSTRUCTORS = frozenset(("torch.tensor", "torch.as_tensor", "torch.asarray"))
 LEGACY = {

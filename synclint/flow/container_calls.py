@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from synclint.flow.lattice import HOST, NONE, UNKNOWN, element_of, element_value, join
@@ -12,8 +12,6 @@ from synclint.index.names import dotted_name
 
 if TYPE_CHECKING:
     from synclint.flow.frame import Frame
-
-Keywords = Mapping[str, Value]
 
 
 def method_of_sequence(frame: Frame, target: ast.Attribute, receiver: Value, arguments: Sequence[Value]) -> Value:

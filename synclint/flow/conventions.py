@@ -107,6 +107,11 @@ def names_host_value(name: str) -> bool:
     return _LIST_NAME.search(name) is not None
 
 
+def gives_device(name: str) -> bool:
+    """Functions such as ``get_torch_device`` and ``current_device``."""
+    return "device" in name and (name.startswith(("get", "current")) or name == "device")
+
+
 def names_loss(name: str) -> bool:
     return name == "loss" or name.endswith("_loss")
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from synclint.finding import Confidence
-from synclint.flow.values import Kind, Place, Value, Why
+from synclint.flow.values import Kind, Place, Value
 
 CPU_DEVICE = Value(Kind.DEVICE, Place.CPU)
 CUDA_DEVICE = Value(Kind.DEVICE, Place.CUDA)
+
+#: What a device is that was asked for by a name alone.
+LIKELY_ACCELERATOR = Value(Kind.DEVICE, Place.ACCELERATOR, certainty=Confidence.LIKELY, sure=Confidence.LIKELY)
 
 
 def place_of_name(text: str) -> Place:
@@ -55,7 +58,3 @@ def combine(tensors: Iterable[Value]) -> Value | None:
 def _weight(tensor: Value) -> tuple[bool, Confidence, bool]:
     known = tensor.place is not Place.UNKNOWN and not (tensor.place is Place.CPU and tensor.rank == 0)
     return known, tensor.confidence, tensor.place.on_accelerator
-
-
-def step(line: int, text: str, parent: Why | None = None) -> Why:
-    return Why(line, text, parent)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from synclint.facts import facts_for, method
@@ -12,12 +12,10 @@ from synclint.flow.construct import emit_host_data
 from synclint.flow.lattice import UNKNOWN
 from synclint.flow.places import CUDA_DEVICE, as_device
 from synclint.flow.tensors import apply_result, target_device, where
-from synclint.flow.values import Kind, Place, Value, Why
+from synclint.flow.values import Keywords, Kind, Place, Value, Why
 
 if TYPE_CHECKING:
     from synclint.flow.frame import Frame
-
-Keywords = Mapping[str, Value]
 
 
 def tensor_method(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -172,10 +173,10 @@ class Value:
         return new
 
     @property
-    def is_tensor(self) -> bool:
-        return self.kind is Kind.TENSOR
-
-    @property
     def confidence(self) -> Confidence:
         """That the value is what and where it is said to be."""
         return min(self.certainty, self.sure)
+
+
+#: The keyword arguments of a call.
+Keywords = Mapping[str, Value]

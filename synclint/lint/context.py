@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from synclint.finding import Applicability, Edit, Fix
+from synclint.finding import Applicability, Confidence, Edit, Fix
 from synclint.flow.values import Kind, Place, Value
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Context:
 
     def surely_on_cuda(self, value: Value) -> bool:
         """Whether a device or tensor is CUDA (or ROCm) for certain: not the CPU, not MPS."""
-        return value.place is Place.CUDA and value.confidence >= 3
+        return value.place is Place.CUDA and value.confidence is Confidence.CERTAIN
 
     def surely_tensor(self, value: Value) -> bool:
-        return value.kind is Kind.TENSOR and value.certainty >= 3
+        return value.kind is Kind.TENSOR and value.certainty is Confidence.CERTAIN

@@ -43,11 +43,6 @@ def import_edit(source: Source, module: str, name: str) -> tuple[str, Edit | Non
     return local, _joined(source, module, spec) or _new_line(source, module, spec)
 
 
-def bound_names(tree: ast.AST) -> set[str]:
-    """Every name that a tree binds, in any of its scopes."""
-    return {local for local, _ in _bindings(tree)}
-
-
 def free_name(name: str, taken: Iterable[str]) -> str:
     """``name`` if it is not taken, else the first free one of ``name_``, ``name_2``, ``name_3``..."""
     taken = frozenset(taken)

@@ -31,7 +31,6 @@ class Bindings:
         self.function = function
         self._record = record
         self._values: dict[str, list[ast.expr | None]] = {}
-        self._integers: set[str] = set()
         self.names: set[str] = set()
         self.outer: set[str] = set()
         for node in ast.walk(function):
