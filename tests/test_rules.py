@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from synclint import config
-from synclint.facts import fact
+from synclint.facts import all_facts, fact
 from synclint.finding import Applicability, Finding
 from synclint.fix.apply import apply
 from synclint.lint.engine import load_rules
@@ -59,6 +59,11 @@ def span(finding: Finding) -> tuple[int, int, int, int]:
 
 
 # ---------------------------------------------------------------------- the rules themselves
+
+
+def test_facts_name_the_rules_that_report_them() -> None:
+    claimed = {(one, rule.code) for rule in RULES for one in rule.facts if fact(one).event != "none"}
+    assert {(one.id, code) for one in all_facts() for code in one.rules} == claimed
 
 
 def test_codes_and_names_are_unique() -> None:

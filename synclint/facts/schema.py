@@ -25,6 +25,7 @@ Cause = Literal[
     "library-internal",
     "allocator",
     "conversion",
+    "unordered-access",
     "none",
 ]
 Event = Literal["sync", "pageable", "race", "host-cost", "none"]
@@ -111,6 +112,7 @@ class Fact:
     ``operations`` are aten overloads, ``spellings`` the Python forms. ``when`` is a conjunction. ``since`` is the first
     torch release (major, minor) that behaves so, ``until`` the first that no longer does; None is unbounded. Where a
     fact whose event is none holds as well (an empty copy), nothing waits.
+    ``rules`` are the codes of the rules that report it, for those who see it happen.
     ``snippet`` needs only ``torch`` in its namespace; what it does on a CUDA device is ``event`` and nothing else.
     """
 
@@ -126,6 +128,7 @@ class Fact:
     snippet: str
     since: tuple[int, int] | None = None
     until: tuple[int, int] | None = None
+    rules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +287,7 @@ def _fact(entry: Mapping[str, Any]) -> Fact:
         snippet=_text(entry, "snippet"),
         since=_version(entry, "since"),
         until=_version(entry, "until"),
+        rules=_texts(entry, "rules") if "rules" in entry else (),
     )
     for operation in fact.operations:
         if not re.fullmatch(r"aten::\w+(\.\w+)?", operation):

@@ -1,0 +1,32 @@
+"""Which rules speak of an event, by the facts about its operation."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from synclint.facts import all_facts
+
+if TYPE_CHECKING:
+    from synclint.runtime.event import Event
+
+
+def codes(event: Event) -> tuple[str, ...]:
+    """The codes of the rules that report such a wait, sorted; none where no rule does yet."""
+    return tuple(sorted(_codes().get((event.operation, event.kind, event.cause), ())))
+
+
+def named(event: Event) -> str:
+    """The codes as a suffix of a sentence, such as ``" [SYN201 or SYN202]"``; empty where there are none."""
+    found = codes(event)
+    return f" [{' or '.join(found)}]" if found else ""
+
+
+@cache
+def _codes() -> dict[tuple[str, str, str], frozenset[str]]:
+    found: dict[tuple[str, str, str], frozenset[str]] = {}
+    for fact in all_facts():
+        for operation in fact.operations:
+            key = (operation, fact.event, fact.cause)
+            found[key] = found.get(key, frozenset()) | frozenset(fact.rules)
+    return found

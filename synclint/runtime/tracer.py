@@ -1,0 +1,137 @@
+"""One tracer over two back ends: the GPU, or a simulated CUDA device where there is none."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from synclint.runtime.recorder import Recorder
+from synclint.runtime.trace import Trace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from synclint.runtime.event import Event
+
+BackendName = Literal["auto", "cuda", "simulated"]
+
+
+class BackendError(RuntimeError):
+    """A back end cannot run here; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is looked for beside waits. ``pageable``: copies that are asynchronous in name only (the simulated device
+    always reports them). ``stall_times``: how long the host stood (``cuda`` alone). ``races``: memory used before a
+    copy has run (``simulated`` alone)."""
+
+    pageable: bool = False
+    stall_times: bool = False
+    races: bool = False
+
+
+class Backend(Protocol):
+    """Sees waits and calls a recorder. ``start`` raises BackendError where it cannot; ``stop`` restores everything."""
+
+    name: str
+
+    def start(self, recorder: Recorder) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+_running: Tracer | None = None
+_lock = threading.Lock()
+
+
+def running() -> Tracer | None:
+    """The tracer of this process that is between start and end, if any."""
+    return _running
+
+
+class Tracer:
+    """Records the waits of this process: ``with Tracer() as trace: ...``, then ``trace.events``.
+
+    ``roots`` are the project's folders (default: the working directory). ``sink`` gets each event as it happens, on
+    the thread that waited. One tracer runs at a time; ``__enter__`` raises BackendError when another one does or
+    when the back end cannot run here.
+    """
+
+    def __init__(
+        self,
+        backend: BackendName = "auto",
+        *,
+        roots: tuple[str, ...] | None = None,
+        pageable: bool = False,
+        stall_times: bool = False,
+        races: bool = False,
+        sink: Callable[[Event], None] | None = None,
+    ) -> None:
+        self._name: BackendName = backend
+        self._roots = (os.getcwd(),) if roots is None else roots
+        self._options = Options(pageable, stall_times, races)
+        self._sink = sink
+        self._backend: Backend | None = None
+        self.trace = Trace()
+        self.recorder = Recorder(self._note, self._roots)
+
+    @property
+    def backend(self) -> str:
+        """The name of the back end that runs, or the one that was asked for."""
+        return self._name if self._backend is None else self._backend.name
+
+    def __enter__(self) -> Trace:
+        global _running
+        with _lock:
+            if _running is not None:
+                raise BackendError(f"a tracer runs already, on the back end {_running.backend!r}")
+            _running = self
+        try:
+            backend = load_backend(self._name, self._options)
+            backend.start(self.recorder)
+        except BaseException:
+            _running = None
+            raise
+        self._backend = backend
+        self.trace.backend = backend.name
+        return self.trace
+
+    def __exit__(self, *error: object) -> None:
+        global _running
+        backend, self._backend = self._backend, None
+        try:
+            if backend is not None:
+                backend.stop()
+        finally:
+            _running = None
+
+    def _note(self, event: Event) -> None:
+        self.trace.events.append(event)
+        if self._sink is not None:
+            self._sink(event)
+
+
+def load_backend(name: BackendName, options: Options) -> Backend:
+    """The back end of that name; "auto" is ``cuda`` where torch sees a GPU, else ``simulated``."""
+    if name == "auto":
+        name = "cuda" if _gpu() else "simulated"
+    if name == "cuda":
+        from synclint.runtime.cuda import CudaBackend
+
+        return CudaBackend(options)
+    if name == "simulated":
+        from synclint.runtime.simulated import SimulatedBackend
+
+        return SimulatedBackend(options)
+    raise BackendError(f"there is no back end {name!r}; there are 'cuda' and 'simulated'")
+
+
+def _gpu() -> bool:
+    try:
+        import torch
+    except ImportError as error:
+        raise BackendError(f"torch cannot be imported: {error}") from error
+    return torch.cuda.is_available()

@@ -1,0 +1,279 @@
+"""Events, blocks, traces and their files, without any back end: what one would see is told to the recorder."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from synclint.finding import Direction
+from synclint.runtime import Event, Frame, SyncError, Tracer, allow_sync, no_sync, tracer
+from synclint.runtime.codes import codes
+from synclint.runtime.recorder import Recorder
+from synclint.runtime.trace import Trace, TraceError, Writer, aggregate, merge, read
+
+
+class Told:
+    """A back end that sees what :func:`wait` says."""
+
+    name = "told"
+
+    def start(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+
+    def stop(self) -> None:
+        del self.recorder
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Told:
+    backend = Told()
+    monkeypatch.setattr(tracer, "load_backend", lambda name, options: backend)
+    return backend
+
+
+@pytest.fixture
+def trace(told: Told) -> Iterator[Trace]:
+    with Tracer(roots=(str(Path(__file__).parent),)) as found:
+        yield found
+
+
+def wait(told: Told, *, may_raise: bool = True, kind: str = "sync", stream: int = 0) -> None:
+    told.recorder.record(
+        "aten::_local_scalar_dense", "scalar-read", Direction.D2H, kind=kind, stream=stream, may_raise=may_raise
+    )  # type: ignore[arg-type]
+
+
+def event(line: int = 3, **changes: object) -> Event:
+    where = Frame("/p/a.py", line, "f")
+    made = Event("aten::_local_scalar_dense", "scalar-read", Direction.D2H, user=where, project=where)
+    return replace(made, **changes)
+
+
+# ---------------------------------------------------------------------- where
+
+
+def test_an_event_names_the_line_and_the_project(told: Told, trace: Trace) -> None:
+    wait(told)
+    (found,) = trace.events
+    assert found.user == found.project == found.frame
+    assert found.user is not None
+    assert Path(found.user.path) == Path(__file__).resolve()
+    assert found.thread == threading.get_native_id()
+    assert not found.backward
+
+
+def test_outside_the_roots_the_innermost_line_counts(told: Told) -> None:
+    with Tracer(roots=("/nowhere",)) as trace:
+        wait(told)
+    (found,) = trace.events
+    assert found.project is None
+    assert found.frame == found.user is not None
+
+
+def test_the_autograd_engine_waits_on_behalf_of_its_caller(told: Told, trace: Trace) -> None:
+    with told.recorder.running_backward():
+        wait(told)
+    assert trace.events[0].backward
+    wait(told)
+    assert not trace.events[1].backward
+
+
+def test_what_torch_compiles_or_captures_is_no_event(told: Told, trace: Trace) -> None:
+    import torch
+
+    path = str(Path(torch.__file__).parent / "cuda" / "graphs.py")
+    exec(compile("wait(told)", path, "exec"), {"wait": wait, "told": told})
+    assert len(trace.events) == 1, "the innermost user frame is the helper's, inside"
+    space = {"record": told.recorder.record, "D2H": Direction.D2H}
+    exec(compile("record('torch.cuda.synchronize', 'explicit-wait', D2H)", path, "exec"), space)
+    assert len(trace.events) == 1
+
+
+# ---------------------------------------------------------------------- blocks
+
+
+def test_no_sync_raises_at_the_wait(told: Told, trace: Trace) -> None:
+    with pytest.raises(SyncError) as raised, no_sync():
+        wait(told)
+        raise AssertionError("not reached")
+    (found,) = raised.value.events
+    assert f"{__file__}:" in str(raised.value)
+    assert "scalar-read" in str(raised.value)
+    assert "[SYN102 or SYN201 or SYN202]" in str(raised.value)
+    assert trace.events == [found]
+
+
+def test_no_sync_raises_at_the_end_where_it_could_not_before(told: Told, trace: Trace) -> None:
+    reached = False
+    with pytest.raises(SyncError), no_sync():
+        wait(told, may_raise=False)
+        reached = True
+    assert reached
+
+
+def test_a_wait_is_not_lost_when_the_code_catches_everything(told: Told, trace: Trace) -> None:
+    with pytest.raises(SyncError), no_sync(), contextlib.suppress(RuntimeError):
+        wait(told)
+
+
+def test_another_error_is_not_replaced(told: Told, trace: Trace) -> None:
+    with pytest.raises(KeyError), no_sync():
+        wait(told, may_raise=False)
+        raise KeyError
+
+
+def test_allow_sync_allows_and_the_event_says_why(told: Told, trace: Trace) -> None:
+    with no_sync():
+        with allow_sync("for the log"):
+            wait(told)
+            with pytest.raises(SyncError), no_sync():
+                wait(told)
+        assert [found.allowed for found in trace.events] == ["for the log", ""]
+
+
+@pytest.mark.parametrize("reason", ["", "  ", None])
+def test_allow_sync_needs_a_reason(reason: str) -> None:
+    with pytest.raises(ValueError, match="needs a reason"):
+        allow_sync(reason)
+
+
+def test_pageable_copies_are_forbidden_on_request(told: Told, trace: Trace) -> None:
+    with no_sync():
+        wait(told, kind="pageable")
+    with pytest.raises(SyncError), no_sync(pageable=True):
+        wait(told, kind="pageable")
+
+
+def test_both_are_decorators(told: Told, trace: Trace) -> None:
+    @allow_sync("once")
+    def allowed() -> None:
+        wait(told)
+
+    @no_sync()
+    def forbidden() -> None:
+        allowed()
+        allowed()
+        wait(told)
+
+    for _ in range(2):
+        with pytest.raises(SyncError):
+            forbidden()
+
+
+def test_blocks_hold_for_their_thread_alone(told: Told, trace: Trace) -> None:
+    other = threading.Thread(target=lambda: wait(told))
+    with no_sync():
+        other.start()
+        other.join()
+    assert len(trace.events) == 1
+
+
+def test_blocks_hold_for_their_task_alone(told: Told, trace: Trace) -> None:
+    async def careful(entered: asyncio.Event, done: asyncio.Event) -> None:
+        with no_sync():
+            entered.set()
+            await done.wait()
+
+    async def both() -> None:
+        entered, done = asyncio.Event(), asyncio.Event()
+        task = asyncio.create_task(careful(entered, done))
+        await entered.wait()
+        wait(told)
+        done.set()
+        await task
+
+    asyncio.run(both())
+    assert len(trace.events) == 1
+
+
+def test_no_sync_starts_a_tracer_of_its_own(told: Told) -> None:
+    with pytest.raises(SyncError), no_sync():
+        wait(told)
+    assert tracer.running() is None
+
+
+def test_tracers_do_not_nest(told: Told, trace: Trace) -> None:
+    with pytest.raises(tracer.BackendError, match="runs already"), Tracer():
+        pass
+    assert tracer.running() is not None
+
+
+def test_a_back_end_that_cannot_start_leaves_nothing_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str, options: object) -> Told:
+        raise tracer.BackendError("no")
+
+    monkeypatch.setattr(tracer, "load_backend", refuse)
+    with pytest.raises(tracer.BackendError), Tracer():
+        pass
+    assert tracer.running() is None
+
+
+# ---------------------------------------------------------------------- traces
+
+
+def test_like_events_are_joined_the_costliest_first() -> None:
+    events = [event(1), event(2, stall=0.5), event(1, thread=9), event(3, stall=2.0, count=4), event(2, stall=0.25)]
+    assert [(one.user and one.user.line, one.count, one.stall) for one in aggregate(events)] == [
+        (3, 4, 2.0),
+        (2, 2, 0.75),
+        (1, 2, None),
+    ]
+
+
+def test_a_file_gives_back_what_was_written(tmp_path: Path) -> None:
+    trace = Trace([event(1, stall=0.5), event(2, allowed="log", capture=True)], "told", [{"pid": 1}])
+    trace.write(tmp_path / "t.jsonl")
+    assert read(tmp_path / "t.jsonl") == trace
+
+
+def test_the_writer_appends_and_adds_up(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    write = Writer(path, "told", {"pid": 1})
+    for one in (event(1), event(2, stall=0.5), event(1, thread=4), event(2, stall=0.25)):
+        write(one)
+    found = read(path)  # not closed: a killed process
+    assert [(one.count, one.stall) for one in found.events] == [(2, None), (2, 0.75)]
+    with path.open("a") as file:
+        file.write('{"operation": "cut o')
+    assert read(path) == found
+    write.close()
+
+
+def test_merging_keeps_the_processes(tmp_path: Path) -> None:
+    one, two = Trace([event(1)], "cuda", [{"pid": 1}]), Trace([event(1)], "cuda", [{"pid": 2}])
+    whole = merge([one, two])
+    assert (whole.events[0].count, whole.backend, whole.processes) == (2, "cuda", [{"pid": 1}, {"pid": 2}])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "t.jsonl:1: not a synclint trace"),
+        ("[]\n", "t.jsonl:1: not a line"),
+        ('{"synclint-trace": 99, "backend": "x", "processes": [{}]}\n', "t.jsonl:1: a trace of version 99"),
+        ('{"synclint-trace": 1, "backend": "x", "processes": [{}]}\nno\n{}\n', "t.jsonl:2: not a line"),
+    ],
+)
+def test_what_is_no_trace_is_refused_by_line(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text(text)
+    with pytest.raises(TraceError) as raised:
+        read(path)
+    assert said in str(raised.value)
+
+
+def test_events_know_their_rules() -> None:
+    assert codes(event()) == ("SYN102", "SYN201", "SYN202")
+    assert codes(event(operation="aten::nothing_known")) == ()
+
+
+def test_events_are_plain_data() -> None:
+    full = event(stall=0.5, backward=True, kind="race", detail="d")
+    assert Event.from_json(json.loads(json.dumps(full.to_json()))) == full
