@@ -177,7 +177,7 @@ class _Call:
         if not dot:
             return self._flag(name)
         if name == "range":
-            return self._argument("min") != self._argument("max")
+            return bool(self._argument("min") != self._argument("max"))
         value = self._target() if name == "target" else self._value(name)
         if asked == "given":
             return value is not None
