@@ -41,30 +41,37 @@ Notes = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why tests fail: those of ``library`` whose error matches ``error`` (and whose name ``test``, if given)."""
+    """Why tests of ``library`` (empty: of any) fail: ``cause`` in a word, ``text`` in full.
+
+    It explains those in whose error, name and innermost line outside torch the patterns are found.
+    """
 
     library: str
-    error: re.Pattern[str]
-    test: re.Pattern[str]
     cause: str
     text: str
+    error: re.Pattern[str] = re.compile("")
+    test: re.Pattern[str] = re.compile("")
+    where: re.Pattern[str] = re.compile("")
 
-    def explains(self, library: str, test: str, error: str) -> bool:
-        return self.library in ("", library) and bool(self.error.search(error)) and bool(self.test.search(test))
+    def explains(self, library: str, test: str, error: str, where: str) -> bool:
+        found = self.error.search(error) and self.test.search(test) and self.where.search(where)
+        return self.library in ("", library) and found is not None
 
 
-UNEXPLAINED = Reason("", re.compile(""), re.compile(""), "unexplained", "")
+UNEXPLAINED = Reason("", "unexplained", "")
 
 
 def reasons(path: Path = HERE / "reasons.toml") -> list[Reason]:
     entries = tomllib.loads(path.read_text(encoding="utf-8"))["reason"]
     return [
         Reason(
-            entry.get("library", ""), re.compile(entry["error"]), re.compile(entry.get("test", "")),
-            entry["cause"], entry["text"],
+            entry.get("library", ""),
+            entry["cause"],
+            entry["text"],
+            *(re.compile(entry.get(name, "")) for name in ("error", "test", "where")),
         )
         for entry in entries
-    ]  # fmt: skip
+    ]
 
 
 def read(path: Path) -> tuple[Notes, list[Event]]:
@@ -99,8 +106,8 @@ def failures(library: str, cpu: Notes, cuda: Notes, known: list[Reason]) -> list
         before = cpu[test]["outcome"] if test in cpu else "passed"
         if note["outcome"] not in ("failed", "crashed") or before != "passed":
             continue
-        error = without_machine(note.get("error", ""))
-        reason = next((one for one in known if one.explains(library, test, error)), UNEXPLAINED)
+        error, where = without_machine(note.get("error", "")), note.get("where", "")
+        reason = next((one for one in known if one.explains(library, test, error, where)), UNEXPLAINED)
         entry = {"cause": reason.cause, "reason": reason.text, "error": error, "tests": []}
         found.setdefault((reason.cause, reason.text), entry)["tests"].append(test)
     return [found[key] for key in sorted(found)]

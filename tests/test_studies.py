@@ -97,10 +97,12 @@ def test_failures_are_those_that_the_cpu_does_not_have_with_the_first_reason_tha
     broken = {
         "outcome": "failed",
         "error": "RuntimeError: two devices, /home/me/site-packages/lib/x.py at 0x7f0012345678",
+        "where": "lib/x.py:3",
     }
     known = [
-        Reason("other", *[re.compile("")] * 2, "simulation", ""),
-        Reason("lib", re.compile("two devices"), re.compile("^a$"), "library", "it mixes"),
+        Reason("other", "simulation", ""),
+        Reason("lib", "library", "elsewhere", where=re.compile("y.py")),
+        Reason("lib", "library", "it mixes", re.compile("two devices"), re.compile("^a$"), re.compile("x.py")),
     ]
     found = failures("lib", cpu, {"a": broken, "b": broken, "c": broken, "d": passed}, known)
     assert [(one["cause"], one["reason"], one["tests"]) for one in found] == [
