@@ -41,8 +41,9 @@ class Recorder:
         stream: int = 0,
         capture: bool = False,
         may_raise: bool = True,
+        site: Site | None = None,
     ) -> None:
-        """Note one event of the code that runs now.
+        """Note one event of the code that runs now, or of ``site``: what was wrong may be found out later.
 
         Raises SyncError inside ``no_sync()`` if ``may_raise``; a back end that is called where exceptions are lost
         says no, and the block raises when it ends. What torch's compiler and graph capture wait for is no event.
@@ -51,7 +52,8 @@ class Recorder:
             return
         self._busy.on = True
         try:
-            site, scope, backward = self._where()
+            here, scope, backward = self._where()
+            site = here if site is None else site
             if site.machinery:
                 return
             allowed = scope.reason if scope is not None and scope.reason is not None else ""
