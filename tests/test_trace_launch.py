@@ -72,7 +72,9 @@ def test_installed_packages_below_the_project_are_not_the_projects(project: Path
 
 def test_a_program_without_torch_is_left_alone(project: Path) -> None:
     program = "import sys\nassert not [name for name in sys.modules if name.startswith('synclint')]\n"
-    done = run(project, program)
+    env = environment(project)
+    (project.parent / "site" / "sitecustomize.py").unlink()
+    done = run(project, program, env=env)
     assert (done.status, done.traces) == (0, ())
 
 
