@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -56,8 +57,8 @@ class Tracer:
     """Records the waits of this process: ``with Tracer() as trace: ...``, then ``trace.events``.
 
     ``roots`` are the project's folders (default: the working directory). ``sink`` gets each event as it happens, on
-    the thread that waited. One tracer runs at a time; ``__enter__`` raises BackendError when another one does or
-    when the back end cannot run here.
+    the thread that waited; without ``keep`` it alone does, so that a run may be of any length. One tracer runs at a
+    time; ``__enter__`` raises BackendError when another one does or when the back end cannot run here.
     """
 
     def __init__(
@@ -69,11 +70,13 @@ class Tracer:
         stall_times: bool = False,
         races: bool = False,
         sink: Callable[[Event], None] | None = None,
+        keep: bool = True,
     ) -> None:
         self._name: BackendName = backend
         self._roots = (os.getcwd(),) if roots is None else roots
         self._options = Options(pageable, stall_times, races)
         self._sink = sink
+        self._keep = keep
         self._backend: Backend | None = None
         self.trace = Trace()
         self.recorder = Recorder(self._note, self._roots)
@@ -82,6 +85,11 @@ class Tracer:
     def backend(self) -> str:
         """The name of the back end that runs, or the one that was asked for."""
         return self._name if self._backend is None else self._backend.name
+
+    @property
+    def not_simulated(self) -> Counter[str]:
+        """How often the simulated device refused an operator so far, by its name."""
+        return Counter(getattr(self._backend, "not_simulated", self.trace.not_simulated))
 
     def __enter__(self) -> Trace:
         global _running
@@ -101,15 +109,18 @@ class Tracer:
 
     def __exit__(self, *error: object) -> None:
         global _running
-        backend, self._backend = self._backend, None
+        backend = self._backend
         try:
             if backend is not None:
                 backend.stop()
+                self.trace.not_simulated = self.not_simulated
         finally:
+            self._backend = None
             _running = None
 
     def _note(self, event: Event) -> None:
-        self.trace.events.append(event)
+        if self._keep:
+            self.trace.events.append(event)
         if self._sink is not None:
             self._sink(event)
 
