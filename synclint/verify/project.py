@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from synclint.fix.apply import plan
 from synclint.verify.bisect import culprits
+from synclint.verify.elsewhere import Elsewhere, elsewhere
 from synclint.verify.lines import EditedLines
 from synclint.verify.verdict import Judged, Unit, Verdict, judge, waits
 
@@ -49,10 +50,11 @@ class Verification:
     """What was proven. ``judged`` holds every fix that was tried, ``skipped`` those that could not be applied.
 
     ``differences`` say in what the command's own result differs with all unbroken fixes in (nothing, if it was proven).
-    ``texts`` are the files with the proven fixes alone, by path relative to the project.
+    ``elsewhere`` are the other lines that wait more or less often now. ``runs`` counts runs of the command.
     """
 
     judged: list[Judged] = field(default_factory=list)
+    elsewhere: list[Elsewhere] = field(default_factory=list)
     skipped: tuple[Skipped, ...] = ()
     baseline: Run | None = None
     differences: list[str] = field(default_factory=list)
@@ -62,7 +64,7 @@ class Verification:
     def holds(self) -> bool:
         """Whether every fix that ran removed its wait and nothing else changed."""
         fine = all(one.verdict.proven or one.verdict is Verdict.NOT_EXECUTED for one in self.judged)
-        return fine and not self.differences
+        return fine and not self.differences and not any(one.after > one.before for one in self.elsewhere)
 
 
 def units(findings: Iterable[Finding], levels: frozenset[Applicability]) -> list[Unit]:
@@ -121,7 +123,9 @@ def verify(
         tried = [unit for unit in tried if not any(unit in group for group in broken)]
         after = run(tried)
     result.differences = differences(baseline, after)
-    result.judged = _judged(sources, tried, baseline, after)
+    maps = _line_maps(sources, tried)
+    result.judged = [_judged(unit, maps, baseline, after) for unit in tried]
+    result.elsewhere = elsewhere(baseline.events, after.events, tried, maps)
     for group in broken:
         said = differences(baseline, run(group))
         note = "; ".join([*said[:3], *(["only together with others"] if len(group) > 1 else [])])
@@ -145,26 +149,23 @@ def proven_texts(sources: Mapping[str, Source], result: Verification, command: C
     return texts
 
 
-def _judged(sources: Mapping[str, Source], tried: Sequence[Unit], before: Run, after: Run) -> list[Judged]:
+def _line_maps(sources: Mapping[str, Source], tried: Sequence[Unit]) -> dict[str, EditedLines]:
     edits = [edit for unit in tried for edit in unit.fix.edits]
-    maps = {
+    return {
         path: EditedLines(source.data, [edit for edit in edits if edit.path == path])
         for path, source in sources.items()
     }
-    found = []
-    for unit in tried:
-        image = {path: maps[path].image(lines) for path, lines in unit.lines.items()}
-        executed = None
-        if before.executed is not None:
-            own = [(finding.path, line) for finding in unit.findings for line in range(*_span(finding))]
-            executed = any(line in before.executed.get(path, ()) for path, line in own)
-        pageable = waits(after.events, image, unit, "pageable").count
-        judged = judge(
-            unit, waits(before.events, unit.lines, unit), waits(after.events, image, unit),
-            executed=executed, pageable=pageable,
-        )  # fmt: skip
-        found.append(judged)
-    return found
+
+
+def _judged(unit: Unit, maps: Mapping[str, EditedLines], before: Run, after: Run) -> Judged:
+    image = {path: maps[path].image(lines) for path, lines in unit.lines.items()}
+    executed = None
+    if before.executed is not None:
+        own = [(finding.path, line) for finding in unit.findings for line in range(*_span(finding))]
+        executed = any(line in before.executed.get(path, ()) for path, line in own)
+    pageable = waits(after.events, image, unit, "pageable").count
+    was, now = waits(before.events, unit.lines, unit), waits(after.events, image, unit)
+    return judge(unit, was, now, executed=executed, pageable=pageable)
 
 
 def _span(finding: Finding) -> tuple[int, int]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from synclint.finding import Direction
 from synclint.runtime.codes import codes
 
 if TYPE_CHECKING:
@@ -25,13 +26,15 @@ class Verdict(str, Enum):
     WAITS = "still waits"
     NEVER_WAITED = "did not wait before"
     """Its lines ran, and nothing waited in them."""
+    UNCHANGED = "same results"
+    """Its rule speaks of no wait but of work; it ran, and nothing changed."""
     NOT_EXECUTED = "not executed"
     BREAKS = "changes results"
     """With it, the command's exit status, a test's outcome, or the order of accesses differs."""
 
     @property
     def proven(self) -> bool:
-        return self in (Verdict.REMOVED, Verdict.REDUCED)
+        return self in (Verdict.REMOVED, Verdict.REDUCED, Verdict.UNCHANGED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +96,10 @@ def _is_in(event: Event, lines: Mapping[str, Set[int]]) -> bool:
 def judge(unit: Unit, before: Waits, after: Waits, *, executed: bool | None, pageable: int = 0) -> Judged:
     """The verdict; ``executed`` is whether its lines ran before, None where only waits can tell."""
     if not before.count:
-        verdict = Verdict.NEVER_WAITED if executed else Verdict.NOT_EXECUTED
+        of_a_wait = any(finding.direction is not Direction.NONE for finding in unit.findings)
+        ran = Verdict.NEVER_WAITED if of_a_wait else Verdict.UNCHANGED
         note = "" if executed is not None else "no wait was seen in its lines; whether they ran is not known"
-        return Judged(unit, verdict, before, after, pageable, note)
+        return Judged(unit, ran if executed else Verdict.NOT_EXECUTED, before, after, pageable, note)
     if not after.count:
         return Judged(unit, Verdict.REMOVED, before, after, pageable)
     return Judged(unit, Verdict.REDUCED if after.count < before.count else Verdict.WAITS, before, after, pageable)
