@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from synclint.runtime.recorder import Recorder
 from synclint.runtime.trace import Trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from synclint.runtime.event import Event
 
@@ -26,12 +28,13 @@ class BackendError(RuntimeError):
 @dataclass(frozen=True, slots=True)
 class Options:
     """What is looked for beside waits. ``pageable``: copies that are asynchronous in name only (the simulated device
-    always reports them). ``stall_times``: how long the host stood (``cuda`` alone). ``races``: memory used before a
-    copy has run (``simulated`` alone)."""
+    always reports them). ``stall_times``: how long the host stood, for the first ``stall_window`` seconds (``cuda``
+    alone). ``races``: memory used before a copy has run (``simulated`` alone)."""
 
     pageable: bool = False
     stall_times: bool = False
     races: bool = False
+    stall_window: float = 30.0
 
 
 class Backend(Protocol):
@@ -42,6 +45,13 @@ class Backend(Protocol):
     def start(self, recorder: Recorder) -> None: ...
 
     def stop(self) -> None: ...
+
+
+@runtime_checkable
+class Forbidding(Protocol):
+    """A back end that needs to know when a block forbids waits: what raises at the wait may cost too much else."""
+
+    def forbidding(self) -> AbstractContextManager[None]: ...
 
 
 _running: Tracer | None = None
@@ -78,6 +88,7 @@ class Tracer:
         self._sink = sink
         self._keep = keep
         self._backend: Backend | None = None
+        self._stalls: dict[Event, list[float]] = {}
         self.trace = Trace()
         self.recorder = Recorder(self._note, self._roots)
 
@@ -117,12 +128,27 @@ class Tracer:
         finally:
             self._backend = None
             _running = None
+            self._add_stalls()
+
+    def forbidding(self) -> AbstractContextManager[None]:
+        """Held while a block forbids waits."""
+        return self._backend.forbidding() if isinstance(self._backend, Forbidding) else nullcontext()
 
     def _note(self, event: Event) -> None:
-        if self._keep:
+        if self._keep and event.count:
             self.trace.events.append(event)
+        elif self._keep:
+            self._stalls.setdefault(replace(event, count=1, stall=None), []).append(event.stall or 0.0)
         if self._sink is not None:
             self._sink(event)
+
+    def _add_stalls(self) -> None:
+        if self._stalls:
+            for at, event in enumerate(self.trace.events):
+                waiting = self._stalls.get(event)
+                if waiting:
+                    self.trace.events[at] = replace(event, stall=waiting.pop(0))
+            self._stalls.clear()
 
 
 def load_backend(name: BackendName, options: Options) -> Backend:
