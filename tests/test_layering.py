@@ -25,7 +25,7 @@ LAYERS = (
     ("fix",),
     ("selection",),
     ("run",),
-    ("verify",),
+    ("verify", "waits", "pytest"),
     ("report", "pages"),
     ("scaffold",),
     ("cli",),
