@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 def codes(event: Event) -> tuple[str, ...]:
     """The codes of the rules that report such a wait, sorted; none where no rule does yet."""
-    return tuple(sorted(_codes().get((event.operation, event.kind, event.cause, event.direction.value), ())))
+    names = {event.operation}
+    if event.operation.startswith("aten::"):
+        names.add(event.operation.partition(".")[0])  # a fact that leaves the overload open
+    found = (_codes().get((name, event.kind, event.cause), frozenset()) for name in names)
+    return tuple(sorted(frozenset().union(*found)))
 
 
 def named(event: Event) -> str:
@@ -23,10 +27,10 @@ def named(event: Event) -> str:
 
 
 @cache
-def _codes() -> dict[tuple[str, str, str, str], frozenset[str]]:
-    found: dict[tuple[str, str, str, str], frozenset[str]] = {}
+def _codes() -> dict[tuple[str, str, str], frozenset[str]]:
+    found: dict[tuple[str, str, str], frozenset[str]] = {}
     for fact in all_facts():
         for operation in fact.operations:
-            key = (operation, fact.event, fact.cause, fact.direction)
+            key = (operation, fact.event, fact.cause)
             found[key] = found.get(key, frozenset()) | frozenset(fact.rules)
     return found
