@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "check": "lint files and folders; the default: `synclint src` is `synclint check src`",
     "rule": "print the page of a rule, or list all rules",
+    "trace": "run a command and list the lines that make the host wait",
     "new": "begin a new rule",
     "helper": "write async_tensor_h2d into your package, so that fixes can use it without a dependency",
 }
@@ -30,6 +31,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The options, with ``command``. Leaves with status 2, and a message, when they make no sense."""
     words = list(arguments)
     command = words.pop(0) if words and words[0] in COMMANDS else "check"
+    if command == "trace":
+        return _parse_trace(words)
     parser = argparse.ArgumentParser(
         prog="synclint" if command == "check" else f"synclint {command}",
         usage="synclint [check] [OPTIONS] [PATHS ...]" if command == "check" else None,
@@ -74,6 +77,9 @@ def _check_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("output").add_argument
     add("--output-format", choices=("full", "concise", "json"), default="full", help="(default: full)")
     add("--statistics", action="store_true", help="count the findings of each rule instead of showing them")
+    text = "what `synclint trace` wrote: show what waited first, with its count, and drop what ran without waiting"
+    add("--trace", action="append", default=[], metavar="PATH", help=text)
+    add("--show-idle", action="store_true", help="with --trace, do not drop what ran without waiting")
     add("--exit-zero", action="store_true", help="exit with 0 even when there are findings")
     add("--exit-non-zero-on-fix", action="store_true", help="exit with 1 when something was fixed, even if all was")
 
@@ -82,6 +88,83 @@ def _check_options(parser: argparse.ArgumentParser) -> None:
     add("--force-exclude", action="store_true", help="leave out excluded files even when they are named")
     add("--no-cache", action="store_true", help="accepted for scripts that say so; there is no cache yet")
     add("-j", "--jobs", type=_positive, metavar="N", help="processes (default: the processors, one for few files)")
+
+
+_TRACE_USAGE = """\
+synclint trace [OPTIONS] [--] COMMAND ...
+       synclint trace show PATHS ...
+       synclint trace merge PATHS ... -o FILE
+       synclint trace import PROFILE -o FILE"""
+
+_TRACE_EPILOG = """\
+COMMAND is `script.py ...`, `-m module ...`, `pytest ...`, `torchrun ...` or any other that runs Python; options of
+synclint stand before it. PATHS are traces, or folders of them. PROFILE is a Chrome trace of torch.profiler or an SQLite
+export of Nsight Systems.
+
+exit status: the command's, or 2 where it could not be traced"""
+
+_TRACE_ACTIONS = ("show", "merge", "import")
+
+
+def _parse_trace(words: list[str]) -> argparse.Namespace:
+    action = words.pop(0) if words and words[0] in _TRACE_ACTIONS else "run"
+    parser = argparse.ArgumentParser(
+        prog="synclint trace" if action == "run" else f"synclint trace {action}",
+        usage=_TRACE_USAGE if action == "run" else None,
+        description=COMMANDS["trace"].capitalize() + "." if action == "run" else None,
+        epilog=_TRACE_EPILOG if action == "run" else None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    if action == "run":
+        _trace_options(parser)
+        end = words.index("--") if "--" in words else None
+        options = parser.parse_args(words if end is None else words[:end])
+        if end is not None:
+            options.words += words[end:]
+        if options.words[:1] == ["--"]:
+            del options.words[0]
+        if not options.words:
+            parser.error("no command to run")
+    else:
+        one = action == "import"
+        add("paths", nargs=None if one else "+", metavar="PROFILE" if one else "PATHS")
+        if action == "show":
+            _trace_format(parser)
+        else:
+            add("-o", "--output", metavar="FILE", required=True, help="where to write the trace")
+        if one:
+            _trace_roots(parser)
+        options = parser.parse_args(words)
+    options.command, options.action = "trace", action
+    return options
+
+
+def _trace_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("words", nargs=argparse.REMAINDER, metavar="COMMAND", help=argparse.SUPPRESS)
+    text = "cuda, simulated (a CUDA device that is not there), or auto: cuda where there is a GPU (default: auto)"
+    add("--backend", choices=("auto", "cuda", "simulated"), default="auto", help=text)
+    text = "a folder for one trace of each process, or a file (.jsonl) for one of all (default: synclint-trace)"
+    add("-o", "--output", metavar="PATH", default="synclint-trace", help=text)
+    _trace_roots(parser)
+    add("--pageable", action="store_true", help="report copies that are asynchronous in name only, too")
+    text = "measure how long the host stands, for the first 30 seconds (a GPU; slows the command down)"
+    add("--stall-times", action="store_true", help=text)
+    add("--races", action="store_true", help="report memory that is used before its copy has run (simulated)")
+    text = "record which lines are executed (default: from Python 3.12 on; below, it slows the command down)"
+    add("--lines", action=argparse.BooleanOptionalAction, default=None, help=text)
+    _trace_format(parser)
+
+
+def _trace_roots(parser: argparse.ArgumentParser) -> None:
+    text = "a folder of your own code (default: the working directory); may be given several times"
+    parser.add_argument("--root", action="append", metavar="DIR", help=text)
+
+
+def _trace_format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--output-format", choices=("full", "json"), default="full", help="(default: full)")
 
 
 def _rule_options(parser: argparse.ArgumentParser) -> None:
@@ -107,6 +190,10 @@ def _check_together(parser: argparse.ArgumentParser, options: argparse.Namespace
     if stdin and [path for path in options.paths if path != "-"]:
         parser.error("stdin and files cannot be linted together")
     options.stdin = stdin
+    if options.trace and (stdin or options.fix or options.diff):
+        parser.error("--trace speaks of files as they were traced: it goes with neither stdin, --fix nor --diff")
+    if options.show_idle and not options.trace:
+        parser.error("--show-idle goes with --trace")
 
 
 def _words(text: str) -> list[str]:
