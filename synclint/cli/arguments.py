@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from synclint import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 COMMANDS = {
     "check": "lint files and folders; the default: `synclint src` is `synclint check src`",
+    "verify": "prove that fixes remove their waits, by running a command before and after them",
     "rule": "print the page of a rule, or list all rules",
     "trace": "run a command and list the lines that make the host wait",
     "new": "begin a new rule",
@@ -26,13 +27,26 @@ commands:
 
 exit status: 0 nothing found (with --fix: nothing left), 1 findings, 2 an error"""
 
+_VERIFY_EPILOG = """\
+The command (`script.py ...`, `-m module ...`, `pytest ...`, or any other) runs in a copy of the project, at least twice
+as it is and once with the fixes. Your own files are not touched, unless you say --apply.
+
+exit status: 0 every fix whose lines ran removed its wait, and nothing else changed; 1 otherwise; 2 an error, or a
+command that does not do the same twice"""
+
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The options, with ``command``. Leaves with status 2, and a message, when they make no sense."""
     words = list(arguments)
     command = words.pop(0) if words and words[0] in COMMANDS else "check"
     if command == "trace":
-        return _parse_trace(words)
+        from synclint.cli.trace_arguments import parse_trace
+
+        return parse_trace(words, COMMANDS[command])
+    run: list[str] = []
+    if command in _RUNNING and "--" in words:
+        at = words.index("--")
+        words, run = words[:at], words[at + 1 :]
     parser = argparse.ArgumentParser(
         prog="synclint" if command == "check" else f"synclint {command}",
         usage="synclint [check] [OPTIONS] [PATHS ...]" if command == "check" else None,
@@ -43,8 +57,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     _OPTIONS[command](parser)
     options = parser.parse_intermixed_args(words)
     options.command = command
-    if command == "check":
-        _check_together(parser, options)
+    options.run = run
+    if command in _TOGETHER:
+        _TOGETHER[command](parser, options)
     return options
 
 
@@ -61,6 +76,24 @@ def _check_options(parser: argparse.ArgumentParser) -> None:
     add("--unsafe-fixes", action="store_true", help="let --fix and --diff apply unsafe fixes, too")
     add("--diff", action="store_true", help="show what --fix would change, and write nothing")
 
+    _selection_options(parser)
+
+    add = parser.add_argument_group("output").add_argument
+    add("--output-format", choices=("full", "concise", "json"), default="full", help="(default: full)")
+    add("--statistics", action="store_true", help="count the findings of each rule instead of showing them")
+    text = "what `synclint trace` wrote: show what waited first, with its count, and drop what ran without waiting"
+    add("--trace", action="append", default=[], metavar="PATH", help=text)
+    add("--show-idle", action="store_true", help="with --trace, do not drop what ran without waiting")
+    add("--exit-zero", action="store_true", help="exit with 0 even when there are findings")
+    add("--exit-non-zero-on-fix", action="store_true", help="exit with 1 when something was fixed, even if all was")
+
+    add = parser.add_argument_group("files").add_argument
+    add("--stdin-filename", metavar="PATH", help="read stdin, and take it for this file")
+    add("--no-cache", action="store_true", help="accepted for scripts that say so; there is no cache yet")
+    _file_options(add)
+
+
+def _selection_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("what is reported").add_argument
     for flag, text in (
         ("--select", "report these alone: codes, prefixes, names or ALL, separated by commas"),
@@ -74,97 +107,37 @@ def _check_options(parser: argparse.ArgumentParser) -> None:
     add("--heat", choices=("cold", "warm", "hot"), help="how often its line must run (default: warm)")
     add("--target-torch", metavar="VERSION", help="the oldest torch to support: 2.9, or a range (default: the newest)")
 
-    add = parser.add_argument_group("output").add_argument
-    add("--output-format", choices=("full", "concise", "json"), default="full", help="(default: full)")
-    add("--statistics", action="store_true", help="count the findings of each rule instead of showing them")
-    text = "what `synclint trace` wrote: show what waited first, with its count, and drop what ran without waiting"
-    add("--trace", action="append", default=[], metavar="PATH", help=text)
-    add("--show-idle", action="store_true", help="with --trace, do not drop what ran without waiting")
-    add("--exit-zero", action="store_true", help="exit with 0 even when there are findings")
-    add("--exit-non-zero-on-fix", action="store_true", help="exit with 1 when something was fixed, even if all was")
 
-    add = parser.add_argument_group("files").add_argument
-    add("--stdin-filename", metavar="PATH", help="read stdin, and take it for this file")
+def _file_options(add: Callable[..., object]) -> None:
     add("--force-exclude", action="store_true", help="leave out excluded files even when they are named")
-    add("--no-cache", action="store_true", help="accepted for scripts that say so; there is no cache yet")
     add("-j", "--jobs", type=_positive, metavar="N", help="processes (default: the processors, one for few files)")
 
 
-_TRACE_USAGE = """\
-synclint trace [OPTIONS] [--] COMMAND ...
-       synclint trace show PATHS ...
-       synclint trace merge PATHS ... -o FILE
-       synclint trace import PROFILE -o FILE"""
-
-_TRACE_EPILOG = """\
-COMMAND is `script.py ...`, `-m module ...`, `pytest ...`, `torchrun ...` or any other that runs Python; options of
-synclint stand before it. PATHS are traces, or folders of them. PROFILE is a Chrome trace of torch.profiler or an SQLite
-export of Nsight Systems.
-
-exit status: the command's, or 2 where it could not be traced"""
-
-_TRACE_ACTIONS = ("show", "merge", "import")
-
-
-def _parse_trace(words: list[str]) -> argparse.Namespace:
-    action = words.pop(0) if words and words[0] in _TRACE_ACTIONS else "run"
-    parser = argparse.ArgumentParser(
-        prog="synclint trace" if action == "run" else f"synclint trace {action}",
-        usage=_TRACE_USAGE if action == "run" else None,
-        description=COMMANDS["trace"].capitalize() + "." if action == "run" else None,
-        epilog=_TRACE_EPILOG if action == "run" else None,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+def _verify_options(parser: argparse.ArgumentParser) -> None:
+    parser.usage = (
+        "synclint verify [OPTIONS] [PATHS ...] -- COMMAND ...\n       synclint verify [OPTIONS] --rules [RULES ...]"
     )
+    parser.epilog = _VERIFY_EPILOG
     add = parser.add_argument
-    if action == "run":
-        _trace_options(parser)
-        end = words.index("--") if "--" in words else None
-        options = parser.parse_args(words if end is None else words[:end])
-        if end is not None:
-            options.words += words[end:]
-        if options.words[:1] == ["--"]:
-            del options.words[0]
-        if not options.words:
-            parser.error("no command to run")
-    else:
-        one = action == "import"
-        add("paths", nargs=None if one else "+", metavar="PROFILE" if one else "PATHS")
-        if action == "show":
-            _trace_format(parser)
-        else:
-            add("-o", "--output", metavar="FILE", required=True, help="where to write the trace")
-        if one:
-            _trace_roots(parser)
-        options = parser.parse_args(words)
-    options.command, options.action = "trace", action
-    return options
+    add("paths", nargs="*", metavar="PATHS", help="files and folders with the fixes (default: the working directory)")
+    add("--unsafe-fixes", action="store_true", help="verify the unsafe fixes, too")
+    add(
+        "--apply",
+        action="store_true",
+        help="then write the proven fixes into the files; without it, nothing is written",
+    )
+    add("--rules", action="store_true", help="execute the examples of synclint's own rules instead of a command")
+    _runtime_options(add)
+    add("--timeout", type=float, metavar="SECONDS", help="end a run of the command after so long")
+    add("--output-format", choices=("text", "json"), default="text", help="(default: text)")
+    _selection_options(parser)
+    _file_options(parser.add_argument_group("files").add_argument)
+    parser.set_defaults(stdin=False, fix=False, diff=False)
 
 
-def _trace_options(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("words", nargs=argparse.REMAINDER, metavar="COMMAND", help=argparse.SUPPRESS)
-    text = "cuda, simulated (a CUDA device that is not there), or auto: cuda where there is a GPU (default: auto)"
+def _runtime_options(add: Callable[..., object]) -> None:
+    text = "the GPU, or a simulated CUDA device (default: the GPU if there is one)"
     add("--backend", choices=("auto", "cuda", "simulated"), default="auto", help=text)
-    text = "a folder for one trace of each process, or a file (.jsonl) for one of all (default: synclint-trace)"
-    add("-o", "--output", metavar="PATH", default="synclint-trace", help=text)
-    _trace_roots(parser)
-    add("--pageable", action="store_true", help="report copies that are asynchronous in name only, too")
-    text = "measure how long the host stands, for the first 30 seconds (a GPU; slows the command down)"
-    add("--stall-times", action="store_true", help=text)
-    add("--races", action="store_true", help="report memory that is used before its copy has run (simulated)")
-    text = "record which lines are executed (default: from Python 3.12 on; below, it slows the command down)"
-    add("--lines", action=argparse.BooleanOptionalAction, default=None, help=text)
-    _trace_format(parser)
-
-
-def _trace_roots(parser: argparse.ArgumentParser) -> None:
-    text = "a folder of your own code (default: the working directory); may be given several times"
-    parser.add_argument("--root", action="append", metavar="DIR", help=text)
-
-
-def _trace_format(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--output-format", choices=("full", "json"), default="full", help="(default: full)")
 
 
 def _rule_options(parser: argparse.ArgumentParser) -> None:
@@ -182,7 +155,16 @@ def _helper_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="replace a file that is there, whatever it holds")
 
 
-_OPTIONS = {"check": _check_options, "rule": _rule_options, "new": _new_options, "helper": _helper_options}
+_OPTIONS = {
+    "check": _check_options,
+    "verify": _verify_options,
+    "rule": _rule_options,
+    "new": _new_options,
+    "helper": _helper_options,
+}
+
+_RUNNING = ("verify",)
+"""Commands that run another one, which stands after ``--``."""
 
 
 def _check_together(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
@@ -194,6 +176,17 @@ def _check_together(parser: argparse.ArgumentParser, options: argparse.Namespace
         parser.error("--trace speaks of files as they were traced: it goes with neither stdin, --fix nor --diff")
     if options.show_idle and not options.trace:
         parser.error("--show-idle goes with --trace")
+
+
+def _verify_together(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    if options.rules:
+        if options.run or options.apply:
+            parser.error("--rules runs no command, and there is nothing to --apply")
+    elif not options.run:
+        parser.error("which command? It stands after --, as in: synclint verify src -- pytest tests")
+
+
+_TOGETHER = {"check": _check_together, "verify": _verify_together}
 
 
 def _words(text: str) -> list[str]:

@@ -70,14 +70,16 @@ def launch(
     env: Mapping[str, str] | None = None,
     timeout: float | None = None,
     output: IO[bytes] | int | None = None,
+    relocate: tuple[Path, Path] | None = None,
 ) -> Launched:
     """Run a command (see :func:`words_of`) and trace every process of it that imports torch.
 
     ``out`` is the folder for the traces, made where it is missing. ``roots`` are the project's folders (default:
     ``cwd``, the working directory). ``lines``: record which lines were executed (None: where it costs nothing).
     ``env`` is the command's environment (default: this one's). ``output`` takes its stdout and stderr (default:
-    this process's). After ``timeout`` seconds the command and its children are ended. Signals that this process gets
-    meanwhile are passed on. Raises LaunchError where the command cannot be started.
+    this process's). ``relocate`` names a folder and a copy of it: what would be imported from the one is imported
+    from the other, however it is installed. After ``timeout`` seconds the command and its children are ended. Signals
+    that this process gets meanwhile are passed on. Raises LaunchError where the command cannot be started.
     """
     folder = Path.cwd() if cwd is None else cwd.absolute()
     environment = dict(os.environ if env is None else env)
@@ -94,6 +96,8 @@ def launch(
         lines=lines,
     )
     environment[VARIABLE] = request.to_text()
+    if relocate is not None:
+        environment["SYNCLINT_RELOCATE"] = os.pathsep.join(str(path.resolve()) for path in relocate)
     entries = [entry for entry in environment.get("PYTHONPATH", "").split(os.pathsep) if entry and entry != _STARTUP]
     environment["PYTHONPATH"] = os.pathsep.join([_STARTUP, *entries])
     done = _run(words_of(command, environment), folder, environment, timeout, output)

@@ -80,6 +80,26 @@ def _user_customization() -> None:
             sys.modules.setdefault("sitecustomize", own)
 
 
+def _relocate(original: str, copy: str) -> None:
+    """Import from a copy what would be imported from a folder: entries of ``sys.path``, and editable installs.
+
+    Places that the copy does not have, such as an environment inside the folder, stay as they are.
+    """
+
+    def moved(place: str) -> str:
+        real = os.path.realpath(place)
+        if real != original and not real.startswith(original + os.sep):
+            return place
+        target = copy + real[len(original) :]
+        return target if os.path.exists(target) else place
+
+    sys.path[:] = [moved(entry) if entry else entry for entry in sys.path]
+    for name, module in list(sys.modules.items()):
+        mapping = getattr(module, "MAPPING", None)  # of setuptools' finders, by package
+        if name.startswith("__editable__") and isinstance(mapping, dict):
+            mapping.update({package: moved(place) for package, place in mapping.items()})
+
+
 if "SYNCLINT_TRACE" in os.environ and sys.version_info >= (3, 10):
     sys.meta_path.insert(0, _Synclint)
     if "torch" in sys.modules:
@@ -87,3 +107,5 @@ if "SYNCLINT_TRACE" in os.environ and sys.version_info >= (3, 10):
     else:
         sys.meta_path.insert(0, _Torch())
 _user_customization()
+if "SYNCLINT_RELOCATE" in os.environ:
+    _relocate(*os.environ["SYNCLINT_RELOCATE"].split(os.pathsep))
