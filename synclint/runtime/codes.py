@@ -16,7 +16,7 @@ def codes(event: Event) -> tuple[str, ...]:
     names = {event.operation}
     if event.operation.startswith("aten::"):
         names.add(event.operation.partition(".")[0])  # a fact that leaves the overload open
-    found = (_codes().get((name, event.kind, event.cause), frozenset()) for name in names)
+    found = (_codes().get((name, event.kind, event.cause, event.direction.value), frozenset()) for name in names)
     return tuple(sorted(frozenset().union(*found)))
 
 
