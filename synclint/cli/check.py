@@ -27,8 +27,8 @@ FEW_FILES = 64
 def check(options: Namespace) -> int:
     """Run the command; the exit status."""
     try:
-        outcomes, texts = _stdin(options) if options.stdin else (_files(options), {})
-    except (config.ConfigError, DiscoverError, UnknownSelectorError, _UsageError) as error:
+        outcomes, texts = _stdin(options) if options.stdin else (lint_paths(options), {})
+    except LINT_ERRORS as error:
         print(f"synclint: error: {error}", file=sys.stderr)
         return 2
     from synclint.cli.output import report
@@ -38,6 +38,10 @@ def check(options: Namespace) -> int:
 
 class _UsageError(Exception):
     """Options that the parser could not judge."""
+
+
+LINT_ERRORS = (config.ConfigError, DiscoverError, UnknownSelectorError, _UsageError)
+"""What keeps :func:`lint_paths` from linting."""
 
 
 def _fixing(options: Namespace) -> Fixing:
@@ -111,7 +115,7 @@ def _changed(settings: Settings, options: Namespace) -> Settings:
 # ---------------------------------------------------------------------- what to lint
 
 
-def _files(options: Namespace) -> list[Outcome]:
+def lint_paths(options: Namespace) -> list[Outcome]:
     """Lint the files under the paths: searched by the settings for the path, each linted by those nearest to it."""
     projects = _Projects(options)
     by_settings: dict[Settings, list[str]] = {}

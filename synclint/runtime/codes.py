@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def codes(event: Event) -> tuple[str, ...]:
     """The codes of the rules that report such a wait, sorted; none where no rule does yet."""
-    return tuple(sorted(_codes().get((event.operation, event.kind, event.cause), ())))
+    return tuple(sorted(_codes().get((event.operation, event.kind, event.cause, event.direction.value), ())))
 
 
 def named(event: Event) -> str:
@@ -23,10 +23,10 @@ def named(event: Event) -> str:
 
 
 @cache
-def _codes() -> dict[tuple[str, str, str], frozenset[str]]:
-    found: dict[tuple[str, str, str], frozenset[str]] = {}
+def _codes() -> dict[tuple[str, str, str, str], frozenset[str]]:
+    found: dict[tuple[str, str, str, str], frozenset[str]] = {}
     for fact in all_facts():
         for operation in fact.operations:
-            key = (operation, fact.event, fact.cause)
+            key = (operation, fact.event, fact.cause, fact.direction)
             found[key] = found.get(key, frozenset()) | frozenset(fact.rules)
     return found

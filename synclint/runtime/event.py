@@ -35,6 +35,7 @@ class Event:
     ``stream`` the CUDA stream's handle (0 is the default stream). ``stall`` is how long the host stood, in seconds,
     over all ``count``; None where it was not measured. One with ``count`` 0 only adds its stall time to those before
     it that are like it. ``allowed`` is the reason given to ``allow_sync``, or empty.
+    ``in_function``: the frames' lines are those of the functions' definitions, because a profiler told no more.
     """
 
     operation: str
@@ -49,6 +50,7 @@ class Event:
     backward: bool = False
     capture: bool = False
     allowed: str = ""
+    in_function: bool = False
     count: int = 1
     stall: float | None = None
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
     from typing_extensions import Self
@@ -20,14 +21,14 @@ if TYPE_CHECKING:
 
 
 class SyncError(RuntimeError):
-    """The host waited inside ``no_sync()``. ``events`` are the waits, the first one first."""
+    """The host waited where it must not. ``events`` are the waits, the first one first; ``where`` ends the sentence."""
 
-    def __init__(self, events: list[Event]) -> None:
+    def __init__(self, events: Sequence[Event], where: str = "inside no_sync()") -> None:
         from synclint.runtime.codes import named
 
         self.events = tuple(events)
         shown = "\n".join(f"  {event}{named(event)}" for event in self.events)
-        super().__init__(f"the host waits for the device inside no_sync():\n{shown}")
+        super().__init__(f"the host waits for the device {where}:\n{shown}")
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import Counter
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
@@ -66,8 +67,8 @@ class Tracer:
     """Records the waits of this process: ``with Tracer() as trace: ...``, then ``trace.events``.
 
     ``roots`` are the project's folders (default: the working directory). ``sink`` gets each event as it happens, on
-    the thread that waited. One tracer runs at a time; ``__enter__`` raises BackendError when another one does or
-    when the back end cannot run here.
+    the thread that waited; without ``keep`` it alone does, so that a run may be of any length. One tracer runs at a
+    time; ``__enter__`` raises BackendError when another one does or when the back end cannot run here.
     """
 
     def __init__(
@@ -79,11 +80,13 @@ class Tracer:
         stall_times: bool = False,
         races: bool = False,
         sink: Callable[[Event], None] | None = None,
+        keep: bool = True,
     ) -> None:
         self._name: BackendName = backend
         self._roots = (os.getcwd(),) if roots is None else roots
         self._options = Options(pageable, stall_times, races)
         self._sink = sink
+        self._keep = keep
         self._backend: Backend | None = None
         self._stalls: dict[Event, list[float]] = {}
         self.trace = Trace()
@@ -93,6 +96,11 @@ class Tracer:
     def backend(self) -> str:
         """The name of the back end that runs, or the one that was asked for."""
         return self._name if self._backend is None else self._backend.name
+
+    @property
+    def not_simulated(self) -> Counter[str]:
+        """How often the simulated device refused an operator so far, by its name."""
+        return Counter(getattr(self._backend, "not_simulated", self.trace.not_simulated))
 
     def __enter__(self) -> Trace:
         global _running
@@ -112,11 +120,13 @@ class Tracer:
 
     def __exit__(self, *error: object) -> None:
         global _running
-        backend, self._backend = self._backend, None
+        backend = self._backend
         try:
             if backend is not None:
                 backend.stop()
+                self.trace.not_simulated = self.not_simulated
         finally:
+            self._backend = None
             _running = None
             self._add_stalls()
 
@@ -125,9 +135,9 @@ class Tracer:
         return self._backend.forbidding() if isinstance(self._backend, Forbidding) else nullcontext()
 
     def _note(self, event: Event) -> None:
-        if event.count:
+        if self._keep and event.count:
             self.trace.events.append(event)
-        else:
+        elif self._keep:
             self._stalls.setdefault(replace(event, count=1, stall=None), []).append(event.stall or 0.0)
         if self._sink is not None:
             self._sink(event)
