@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,7 +89,7 @@ def test_a_good_table_is_read() -> None:
         ('id = "second"', "", 17, "'id' is missing"),
         ('id = "second"', "id = 2", 17, "'id' must be a text"),
         ('id = "second"', 'id = "second"\nseverity = 3', 17, "unknown key 'severity'"),
-        ('["aten::_to_copy"]', '["_to_copy"]', 17, "not an aten overload"),
+        ('["aten::_to_copy"]', '["_to_copy"]', 17, "neither an aten overload nor"),
         ('["aten::_to_copy"]', "[]", 17, "'operations' is empty"),
         ('["Tensor.to"]', '["Tensor.to", "Tensor.to"]', 17, "names 'Tensor.to' twice"),
         ('["Tensor.to"]', '"Tensor.to"', 17, "'spellings' must be a list of texts"),
@@ -234,16 +235,17 @@ def test_entries_of_the_vocabulary() -> None:
 def test_torch_knows_what_facts_speak_of(fact: Fact) -> None:
     torch = pytest.importorskip("torch")
     for operation in fact.operations:
+        if operation.startswith("torch."):
+            attrgetter(operation.removeprefix("torch."))(torch)
+            continue
         name, _, overload = operation.removeprefix("aten::").partition(".")
         packet = getattr(torch.ops.aten, name)
         assert not overload or overload in packet.overloads(), operation
     for spelling in fact.spellings:
-        owner, _, name = spelling.rpartition(".")
-        holder = {"Tensor": torch.Tensor, "torch": torch, "torch.cuda": torch.cuda}.get(owner)
-        if holder is not None:
-            assert hasattr(holder, name), spelling
+        if spelling.startswith(("Tensor.", "torch.")):
+            attrgetter(spelling.removeprefix("torch."))(torch)
         else:
-            assert re.fullmatch(r"(int|float|complex|bool|len|truth|setitem)\(Tensor\)|operator\.index", spelling)
+            assert re.fullmatch(r"(int|float|complex|bool|len|truth|[gs]etitem)\(Tensor\)|operator\.index", spelling)
 
 
 @pytest.mark.parametrize("fact", facts.all_facts(), ids=lambda fact: fact.id)
@@ -251,6 +253,8 @@ def test_snippets_run_and_say_nothing(fact: Fact, capfd: pytest.CaptureFixture[s
     """On the CPU in place of CUDA: whether they wait there is for the runtime to see."""
     torch = pytest.importorskip("torch")
     code = fact.snippet.replace('"cuda"', '"cpu"')
+    if "cuda" in code:
+        pytest.skip("says cuda in other ways")
     if not torch.cuda.is_available():
         code = code.replace(", pin_memory=True", "")
     exec(compile(code, fact.id, "exec"), {"torch": torch})

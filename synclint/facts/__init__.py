@@ -41,7 +41,9 @@ __all__ = [
 
 _FOLDER = Path(__file__).parent
 
-_FACTS = ("scalar_reads", "transfers", "host_data", "masks")
+_FACTS = (
+    "scalar_reads", "transfers", "host_data", "masks", "sizes", "indexing", "explicit_waits", "libraries",
+)  # fmt: skip
 
 #: Which file says what the members of an owner return.
 _RESULTS: dict[str, str] = {

@@ -79,9 +79,21 @@ DtypeRule = Literal[
 ]
 Variant = Literal["", "dim", "flag", "alone", "bare", "index"]
 
-OPERANDS = ("self", "source", "target", "data", "mask", "value", "index")
-PROPERTIES = ("cuda", "cpu", "pinned", "dense", "bool", "rank0", "host", "scalar", "holds-cuda", "empty")
-FLAGS = ("non-blocking", "capture", "requires-grad")
+#: What takes part. ``self`` is the tensor that the operation is about (the receiver, or else the first argument),
+#: ``target`` the device that a result goes to, ``data`` what a tensor is made of, ``range`` a pair of bounds; the rest
+#: are arguments, by their names in PyTorch or by what they are for. Where there are several (indices in one
+#: subscript), a fact holds if it holds for one of them.
+OPERANDS = tuple("self source target data mask value index repeats lengths sorter output-size range".split())
+
+#: What may be asked of an operand. dense: its elements fill one block of memory in the order of the other side of the
+#: copy, so that no temporary is needed. host: not a tensor. scalar: a Python number. rank0, single, empty: no
+#: dimension, one element, none. given: present and not None (of ``range``: its bounds differ). alone: no other operand
+#: of its kind.
+PROPERTIES = tuple("cuda cpu pinned dense bool rank0 single empty host scalar holds-cuda given alone".split())
+
+#: What may be asked of the call: boolean arguments, and capture (a CUDA graph is being captured), requires-grad,
+#: sorts (``isin``: so many elements that it sorts both sides).
+FLAGS = ("non-blocking", "accumulate", "assume-unique", "capture", "requires-grad", "sorts")
 
 #: Every predicate that a fact may ask: ``<operand>.<property>`` or a flag.
 VOCABULARY: frozenset[str] = frozenset([f"{operand}.{name}" for operand in OPERANDS for name in PROPERTIES] + [*FLAGS])
@@ -109,9 +121,11 @@ class Evidence(NamedTuple):
 class Fact:
     """What one operation makes the host do when all its conditions hold.
 
-    ``operations`` are aten overloads, ``spellings`` the Python forms. ``when`` is a conjunction. ``since`` is the first
+    ``operations`` are aten overloads (one without an overload stands for all of its name) or, where no operator waits,
+    dotted Python names; ``spellings`` are the Python forms. ``when`` is a conjunction. ``since`` is the first
     torch release (major, minor) that behaves so, ``until`` the first that no longer does; None is unbounded. Where a
-    fact whose event is none holds as well (an empty copy), nothing waits.
+    fact whose event is none holds as well (an empty copy), nothing waits. ``debug_mode`` says that
+    ``torch.cuda.set_sync_debug_mode`` sees the wait.
     ``rules`` are the codes of the rules that report it, for those who see it happen.
     ``snippet`` needs only ``torch`` in its namespace; what it does on a CUDA device is ``event`` and nothing else.
     """
@@ -129,6 +143,7 @@ class Fact:
     since: tuple[int, int] | None = None
     until: tuple[int, int] | None = None
     rules: tuple[str, ...] = ()
+    debug_mode: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,10 +303,13 @@ def _fact(entry: Mapping[str, Any]) -> Fact:
         since=_version(entry, "since"),
         until=_version(entry, "until"),
         rules=_texts(entry, "rules") if "rules" in entry else (),
+        debug_mode=_flag(entry, "debug_mode", default=True),
     )
     for operation in fact.operations:
-        if not re.fullmatch(r"aten::\w+(\.\w+)?", operation):
-            raise _Malformed(f"operation {operation!r} is not an aten overload")
+        if not re.fullmatch(r"aten::\w+(\.\w+)?|torch(\.\w+)+", operation):
+            raise _Malformed(f"operation {operation!r} is neither an aten overload nor a name in torch")
+    if "debug_mode" in entry and fact.event != "sync":
+        raise _Malformed("'debug_mode' is for waits, event \"sync\", alone")
     predicates = [condition.predicate for condition in fact.when]
     if len(set(predicates)) != len(predicates):
         raise _Malformed("'when' asks a predicate twice")
@@ -364,6 +382,13 @@ def _choice(entry: Mapping[str, Any], key: str, allowed: frozenset[str], default
         raise _Malformed(f"{key!r} is missing")
     if not isinstance(value, str) or value not in allowed:
         raise _Malformed(f"{key} = {value!r}, must be one of: {', '.join(sorted(filter(None, allowed)))}")
+    return value
+
+
+def _flag(entry: Mapping[str, Any], key: str, *, default: bool) -> bool:
+    value = entry.get(key, default)
+    if not isinstance(value, bool):
+        raise _Malformed(f"{key!r} must be true or false")
     return value
 
 

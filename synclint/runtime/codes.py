@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 def codes(event: Event) -> tuple[str, ...]:
     """The codes of the rules that report such a wait, sorted; none where no rule does yet."""
-    return tuple(sorted(_codes().get((event.operation, event.kind, event.cause, event.direction.value), ())))
+    names = {event.operation}
+    if event.operation.startswith("aten::"):
+        names.add(event.operation.partition(".")[0])  # a fact that leaves the overload open
+    keys = ((name, event.kind, event.cause, event.direction.value) for name in names)
+    return tuple(sorted(frozenset().union(*(_codes().get(key, frozenset()) for key in keys))))
 
 
 def named(event: Event) -> str:
