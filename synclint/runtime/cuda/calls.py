@@ -64,9 +64,7 @@ def torch_release() -> tuple[int, int]:
 def _spellings(code: CodeType, offset: int) -> tuple[str, ...]:
     """The names under which the facts know what the instruction at ``offset`` does, the likeliest first."""
     instructions = list(dis.get_instructions(code))
-    at = next((n for n, one in enumerate(instructions) if one.offset == offset), None)
-    if at is None:
-        return ()
+    at = sum(one.offset <= offset for one in instructions) - 1  # ``offset`` may be in the cache that follows one
     name = instructions[at].opname
     if name.startswith(_TRUTH):
         return ("truth(Tensor)",)
