@@ -3,10 +3,10 @@
     python benchmarks/opinfo.py [--dtype float32] [--every 1] [--json]
 
 Each sample runs on the CPU and on the simulated device, with the same random numbers; results and gradients must be
-equal within rounding, and results on the device where an argument is. An operator is right if all its samples are. Where
-the CPU itself gives other values when it starts from other random numbers, or leaves memory as it is, only shapes, dtypes
-and devices count. Samples on which the CPU fails are not counted. ``--every 10`` takes every tenth operator. Exit status
-1 if an operator is wrong. Needs the package expecttest, as PyTorch's own tests do.
+equal within rounding, and results on the device where an argument is. An operator is right if all its samples are.
+Where the values depend on random numbers, or are what was in memory before, only shapes, dtypes and devices count.
+Samples on which the CPU fails are not counted. ``--every 10`` takes every tenth operator. Exit status 1 if an operator
+is wrong. Needs the package expecttest, as PyTorch's own tests do.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from torch.testing._internal.common_methods_invocations import op_db
 from torch.utils._pytree import tree_flatten, tree_map
 
 from synclint.runtime import Tracer
-
 
 UNINITIALISED = ("empty", "new_empty")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,7 +40,8 @@ def _bytes(tensor: Tensor, marks: Tensor, offset: int) -> Tensor:
 
 def checksum(tensor: Tensor) -> int:
     flat = tensor.detach().contiguous().reshape(-1)
-    return zlib.crc32(memoryview(flat.view(torch.uint8).numpy()))
+    content: Any = flat.view(torch.uint8).numpy()
+    return zlib.crc32(content)
 
 
 def poison(tensor: Tensor) -> Tensor:
