@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from synclint import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 COMMANDS = {
     "check": "lint files and folders; the default: `synclint src` is `synclint check src`",
+    "verify": "prove that fixes remove their waits, by running a command before and after them",
     "rule": "print the page of a rule, or list all rules",
+    "trace": "run a command and list the lines that make the host wait",
     "new": "begin a new rule",
     "helper": "write async_tensor_h2d into your package, so that fixes can use it without a dependency",
 }
@@ -25,11 +27,26 @@ commands:
 
 exit status: 0 nothing found (with --fix: nothing left), 1 findings, 2 an error"""
 
+_VERIFY_EPILOG = """\
+The command (`script.py ...`, `-m module ...`, `pytest ...`, or any other) runs in a copy of the project, at least twice
+as it is and once with the fixes. Your own files are not touched, unless you say --apply.
+
+exit status: 0 every fix whose lines ran removed its wait, and nothing else changed; 1 otherwise; 2 an error, or a
+command that does not do the same twice"""
+
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The options, with ``command``. Leaves with status 2, and a message, when they make no sense."""
     words = list(arguments)
     command = words.pop(0) if words and words[0] in COMMANDS else "check"
+    if command == "trace":
+        from synclint.cli.trace_arguments import parse_trace
+
+        return parse_trace(words, COMMANDS[command])
+    run: list[str] = []
+    if command in _RUNNING and "--" in words:
+        at = words.index("--")
+        words, run = words[:at], words[at + 1 :]
     parser = argparse.ArgumentParser(
         prog="synclint" if command == "check" else f"synclint {command}",
         usage="synclint [check] [OPTIONS] [PATHS ...]" if command == "check" else None,
@@ -40,8 +57,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     _OPTIONS[command](parser)
     options = parser.parse_intermixed_args(words)
     options.command = command
-    if command == "check":
-        _check_together(parser, options)
+    options.run = run
+    if command in _TOGETHER:
+        _TOGETHER[command](parser, options)
     return options
 
 
@@ -58,6 +76,24 @@ def _check_options(parser: argparse.ArgumentParser) -> None:
     add("--unsafe-fixes", action="store_true", help="let --fix and --diff apply unsafe fixes, too")
     add("--diff", action="store_true", help="show what --fix would change, and write nothing")
 
+    _selection_options(parser)
+
+    add = parser.add_argument_group("output").add_argument
+    add("--output-format", choices=("full", "concise", "json"), default="full", help="(default: full)")
+    add("--statistics", action="store_true", help="count the findings of each rule instead of showing them")
+    text = "what `synclint trace` wrote: show what waited first, with its count, and drop what ran without waiting"
+    add("--trace", action="append", default=[], metavar="PATH", help=text)
+    add("--show-idle", action="store_true", help="with --trace, do not drop what ran without waiting")
+    add("--exit-zero", action="store_true", help="exit with 0 even when there are findings")
+    add("--exit-non-zero-on-fix", action="store_true", help="exit with 1 when something was fixed, even if all was")
+
+    add = parser.add_argument_group("files").add_argument
+    add("--stdin-filename", metavar="PATH", help="read stdin, and take it for this file")
+    add("--no-cache", action="store_true", help="accepted for scripts that say so; there is no cache yet")
+    _file_options(add)
+
+
+def _selection_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("what is reported").add_argument
     for flag, text in (
         ("--select", "report these alone: codes, prefixes, names or ALL, separated by commas"),
@@ -71,17 +107,37 @@ def _check_options(parser: argparse.ArgumentParser) -> None:
     add("--heat", choices=("cold", "warm", "hot"), help="how often its line must run (default: warm)")
     add("--target-torch", metavar="VERSION", help="the oldest torch to support: 2.9, or a range (default: the newest)")
 
-    add = parser.add_argument_group("output").add_argument
-    add("--output-format", choices=("full", "concise", "json"), default="full", help="(default: full)")
-    add("--statistics", action="store_true", help="count the findings of each rule instead of showing them")
-    add("--exit-zero", action="store_true", help="exit with 0 even when there are findings")
-    add("--exit-non-zero-on-fix", action="store_true", help="exit with 1 when something was fixed, even if all was")
 
-    add = parser.add_argument_group("files").add_argument
-    add("--stdin-filename", metavar="PATH", help="read stdin, and take it for this file")
+def _file_options(add: Callable[..., object]) -> None:
     add("--force-exclude", action="store_true", help="leave out excluded files even when they are named")
-    add("--no-cache", action="store_true", help="accepted for scripts that say so; there is no cache yet")
     add("-j", "--jobs", type=_positive, metavar="N", help="processes (default: the processors, one for few files)")
+
+
+def _verify_options(parser: argparse.ArgumentParser) -> None:
+    parser.usage = (
+        "synclint verify [OPTIONS] [PATHS ...] -- COMMAND ...\n       synclint verify [OPTIONS] --rules [RULES ...]"
+    )
+    parser.epilog = _VERIFY_EPILOG
+    add = parser.add_argument
+    add("paths", nargs="*", metavar="PATHS", help="files and folders with the fixes (default: the working directory)")
+    add("--unsafe-fixes", action="store_true", help="verify the unsafe fixes, too")
+    add(
+        "--apply",
+        action="store_true",
+        help="then write the proven fixes into the files; without it, nothing is written",
+    )
+    add("--rules", action="store_true", help="execute the examples of synclint's own rules instead of a command")
+    _runtime_options(add)
+    add("--timeout", type=float, metavar="SECONDS", help="end a run of the command after so long")
+    add("--output-format", choices=("text", "json"), default="text", help="(default: text)")
+    _selection_options(parser)
+    _file_options(parser.add_argument_group("files").add_argument)
+    parser.set_defaults(stdin=False, fix=False, diff=False)
+
+
+def _runtime_options(add: Callable[..., object]) -> None:
+    text = "the GPU, or a simulated CUDA device (default: the GPU if there is one)"
+    add("--backend", choices=("auto", "cuda", "simulated"), default="auto", help=text)
 
 
 def _rule_options(parser: argparse.ArgumentParser) -> None:
@@ -99,7 +155,16 @@ def _helper_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="replace a file that is there, whatever it holds")
 
 
-_OPTIONS = {"check": _check_options, "rule": _rule_options, "new": _new_options, "helper": _helper_options}
+_OPTIONS = {
+    "check": _check_options,
+    "verify": _verify_options,
+    "rule": _rule_options,
+    "new": _new_options,
+    "helper": _helper_options,
+}
+
+_RUNNING = ("verify",)
+"""Commands that run another one, which stands after ``--``."""
 
 
 def _check_together(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
@@ -107,6 +172,21 @@ def _check_together(parser: argparse.ArgumentParser, options: argparse.Namespace
     if stdin and [path for path in options.paths if path != "-"]:
         parser.error("stdin and files cannot be linted together")
     options.stdin = stdin
+    if options.trace and (stdin or options.fix or options.diff):
+        parser.error("--trace speaks of files as they were traced: it goes with neither stdin, --fix nor --diff")
+    if options.show_idle and not options.trace:
+        parser.error("--show-idle goes with --trace")
+
+
+def _verify_together(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    if options.rules:
+        if options.run or options.apply:
+            parser.error("--rules runs no command, and there is nothing to --apply")
+    elif not options.run:
+        parser.error("which command? It stands after --, as in: synclint verify src -- pytest tests")
+
+
+_TOGETHER = {"check": _check_together, "verify": _verify_together}
 
 
 def _words(text: str) -> list[str]:

@@ -16,8 +16,8 @@ def codes(event: Event) -> tuple[str, ...]:
     names = {event.operation}
     if event.operation.startswith("aten::"):
         names.add(event.operation.partition(".")[0])  # a fact that leaves the overload open
-    found = (_codes().get((name, event.kind, event.cause), frozenset()) for name in names)
-    return tuple(sorted(frozenset().union(*found)))
+    keys = [(name, event.kind, event.cause, event.direction.value) for name in names]
+    return tuple(sorted({code for key in keys for code in _codes().get(key, ())}))
 
 
 def named(event: Event) -> str:
@@ -27,10 +27,10 @@ def named(event: Event) -> str:
 
 
 @cache
-def _codes() -> dict[tuple[str, str, str], frozenset[str]]:
-    found: dict[tuple[str, str, str], frozenset[str]] = {}
+def _codes() -> dict[tuple[str, str, str, str], frozenset[str]]:
+    found: dict[tuple[str, str, str, str], frozenset[str]] = {}
     for fact in all_facts():
         for operation in fact.operations:
-            key = (operation, fact.event, fact.cause)
+            key = (operation, fact.event, fact.cause, fact.direction)
             found[key] = found.get(key, frozenset()) | frozenset(fact.rules)
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from synclint.finding import Direction
@@ -33,7 +33,9 @@ class Event:
     (``torch.cuda.synchronize``). ``user`` is the innermost frame outside torch and the standard library, ``project``
     the innermost one below the roots of the tracer; None where there was none. ``thread`` is the native thread id,
     ``stream`` the CUDA stream's handle (0 is the default stream). ``stall`` is how long the host stood, in seconds,
-    over all ``count``; None where it was not measured. ``allowed`` is the reason given to ``allow_sync``, or empty.
+    over all ``count``; None where it was not measured. One with ``count`` 0 only adds its stall time to those before
+    it that are like it. ``allowed`` is the reason given to ``allow_sync``, or empty.
+    ``in_function``: the line to show is that of its function's definition, because a profiler told no more.
     """
 
     operation: str
@@ -48,6 +50,7 @@ class Event:
     backward: bool = False
     capture: bool = False
     allowed: str = ""
+    in_function: bool = False
     count: int = 1
     stall: float | None = None
 
@@ -55,6 +58,12 @@ class Event:
     def frame(self) -> Frame | None:
         """The line to show: the project's, or else the innermost."""
         return self.project or self.user
+
+    def placed(
+        self, user: Frame | None, project: Frame | None, *, backward: bool = False, in_function: bool = False
+    ) -> Event:
+        """The same event, at these frames."""
+        return replace(self, user=user, project=project, backward=backward, in_function=in_function)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, fields with their default left out."""

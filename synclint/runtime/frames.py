@@ -57,12 +57,12 @@ def locate(roots: tuple[str, ...]) -> Site:
         path = frame.f_code.co_filename
         owner = owner_of(path)
         if owner == "user":
-            real = _real(path)
+            real = real_path(path)
             if user is None:
                 user = Frame(real, frame.f_lineno, _name(frame.f_code))
                 if not roots:
                     break
-            if roots and real.startswith(roots):
+            if roots and below(roots, real):
                 return Site(user, Frame(real, frame.f_lineno, _name(frame.f_code)), machinery)
         elif owner == "machinery" and user is None:
             machinery = True
@@ -70,12 +70,18 @@ def locate(roots: tuple[str, ...]) -> Site:
     return Site(user, None, machinery)
 
 
+def below(roots: tuple[str, ...], real: str) -> bool:
+    """Whether a file (its real path) is the project's: packages installed below a root, as in ``.venv``, are not."""
+    root = next((root for root in roots if real.startswith(root)), None)
+    return root is not None and not any(part in real[len(root) - 1 :] for part in _INSTALLED)
+
+
 @lru_cache(maxsize=4096)
 def owner_of(path: str) -> Owner:
     """Whose code a file holds, by the name that its code objects carry."""
     if path.startswith("<") and not path.startswith(("<stdin", "<string", "<ipython", "<doctest")):
         return "library"
-    real = _real(path)
+    real = real_path(path)
     torch = _torch()
     if torch and real.startswith(torch):
         inside = real[len(torch) :].replace(os.sep, "/")
@@ -90,7 +96,8 @@ def owner_of(path: str) -> Owner:
 
 
 @lru_cache(maxsize=4096)
-def _real(path: str) -> str:
+def real_path(path: str) -> str:
+    """The path of a file by the name that its code objects carry."""
     return path if path.startswith("<") else os.path.realpath(path)
 
 

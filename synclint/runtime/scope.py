@@ -5,38 +5,42 @@
 
 from __future__ import annotations
 
-from contextlib import ContextDecorator
+from contextlib import ContextDecorator, ExitStack
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
     from typing_extensions import Self
 
     from synclint.runtime.event import Event
-    from synclint.runtime.tracer import BackendName, Tracer
+    from synclint.runtime.tracer import BackendName
 
 
 class SyncError(RuntimeError):
-    """The host waited inside ``no_sync()``. ``events`` are the waits, the first one first."""
+    """The host waited where it must not. ``events`` are the waits, the first one first; ``where`` ends the sentence."""
 
-    def __init__(self, events: list[Event]) -> None:
+    def __init__(self, events: Sequence[Event], where: str = "inside no_sync()") -> None:
         from synclint.runtime.codes import named
 
         self.events = tuple(events)
         shown = "\n".join(f"  {event}{named(event)}" for event in self.events)
-        super().__init__(f"the host waits for the device inside no_sync():\n{shown}")
+        super().__init__(f"the host waits for the device {where}:\n{shown}")
 
 
 @dataclass(slots=True)
 class Scope:
-    """What holds for the code that runs now: waits are allowed for ``reason``, or else forbidden and noted."""
+    """What holds for the code that runs now: waits are allowed for ``reason``, or else forbidden and noted.
+
+    The first ``raised`` of the ``violations`` have been raised already."""
 
     reason: str | None
     pageable: bool = False
     violations: list[Event] = field(default_factory=list)
+    raised: int = 0
 
     def forbids(self, event: Event) -> bool:
         return self.reason is None and (self.pageable or event.kind != "pageable")
@@ -81,7 +85,7 @@ class no_sync(ContextDecorator):
     def __init__(self, *, pageable: bool = False, backend: BackendName = "auto") -> None:
         self._pageable = pageable
         self._backend = backend
-        self._entered: list[tuple[Scope, Token[Scope | None], Tracer | None]] = []
+        self._entered: list[tuple[Scope, Token[Scope | None], ExitStack]] = []
 
     def _recreate_cm(self) -> Self:
         return type(self)(pageable=self._pageable, backend=self._backend)
@@ -89,20 +93,21 @@ class no_sync(ContextDecorator):
     def __enter__(self) -> Self:
         from synclint.runtime.tracer import Tracer, running
 
-        own = None
-        if running() is None:
-            own = Tracer(self._backend, pageable=self._pageable)
-            own.__enter__()
-        scope = Scope(None, self._pageable)
-        self._entered.append((scope, _scope.set(scope), own))
+        with ExitStack() as stack:
+            tracer = running()
+            if tracer is None:
+                tracer = Tracer(self._backend, pageable=self._pageable)
+                stack.enter_context(tracer)
+            stack.enter_context(tracer.forbidding())
+            scope = Scope(None, self._pageable)
+            self._entered.append((scope, _scope.set(scope), stack.pop_all()))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        scope, token, own = self._entered.pop()
+        scope, token, stack = self._entered.pop()
         _scope.reset(token)
-        if own is not None:
-            own.__exit__(kind, error, trace)
+        stack.__exit__(kind, error, trace)
         if scope.violations and error is None:
             raise SyncError(scope.violations)

@@ -1,8 +1,10 @@
 """What a run waited for, and the file that holds it: JSON lines, one file for each process.
 
 The first line says of what process the trace is. Each line after it is an event (``Event.to_json``), or adds to an
-earlier one: ``{"again": 3, "count": 1, "stall": 0.002}`` is one more like the fourth event. A process that is
-killed, or a forked worker that leaves without cleaning up, loses nothing: lines are flushed as they are written.
+earlier one: ``{"again": 3, "count": 1, "stall": 0.002}`` is one more like the fourth event. Two more kinds of lines:
+``{"ran": "/p/a.py", "lines": [3, 4]}`` says which lines were executed, ``{"not_simulated": {"aten::x": 2}}`` which
+operators the simulated device refused, how often. A process that is killed, or a forked worker that leaves without
+cleaning up, loses nothing: lines are flushed as they are written.
 """
 
 from __future__ import annotations
@@ -10,13 +12,14 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from synclint.runtime.event import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 VERSION = 1
@@ -31,12 +34,20 @@ class Trace:
     """Events in the order in which they happened, or, once aggregated, the costliest first.
 
     ``processes`` describe the traced processes: each a mapping with ``pid``, ``argv``, ``python``, ``torch``,
-    ``device``, ``rank`` where they are known.
+    ``rank`` where they are known, and ``lines`` where executed lines were recorded. ``ran`` holds these by absolute
+    path. ``not_simulated`` counts, by name, the operators that the simulated device does not have.
     """
 
     events: list[Event] = field(default_factory=list)
     backend: str = ""
     processes: list[dict[str, Any]] = field(default_factory=list)
+    ran: dict[str, set[int]] = field(default_factory=dict)
+    not_simulated: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def knows_lines(self) -> bool:
+        """Whether all that is not in ``ran`` was not executed."""
+        return bool(self.processes) and all(process.get("lines") for process in self.processes)
 
     def aggregated(self) -> Trace:
         """Like events joined (those that differ in nothing but thread, count and stall), the costliest first."""
@@ -45,6 +56,8 @@ class Trace:
     def write(self, path: Path) -> None:
         """Write the file that :func:`read` reads."""
         lines = [_header(self.backend, self.processes), *(event.to_json() for event in self.events)]
+        lines += [_ran(file, sorted(self.ran[file])) for file in sorted(self.ran)]
+        lines += [{"not_simulated": dict(self.not_simulated)}] if self.not_simulated else []
         text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         temporary.write_text(text, encoding="utf-8")
@@ -68,6 +81,9 @@ def merge(traces: Iterable[Trace]) -> Trace:
     for trace in traces:
         whole.events += trace.events
         whole.processes += trace.processes
+        whole.not_simulated += trace.not_simulated
+        for file, lines in trace.ran.items():
+            whole.ran.setdefault(file, set()).update(lines)
         backends += [trace.backend] if trace.backend and trace.backend not in backends else []
     whole.backend = "+".join(backends)
     return whole.aggregated()
@@ -76,8 +92,10 @@ def merge(traces: Iterable[Trace]) -> Trace:
 def read(path: Path) -> Trace:
     """The trace in a file. A last line that was cut off is left out. Raises TraceError, OSError."""
     trace = Trace()
-    events: list[Event] = []
-    lines = path.read_text(encoding="utf-8").split("\n")
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise TraceError(f"{path}:1: not a synclint trace: {error}") from error
     for number, line in enumerate(lines, 1):
         if not line:
             continue
@@ -87,21 +105,32 @@ def read(path: Path) -> Trace:
                 if entry["synclint-trace"] != VERSION:
                     raise TraceError(f"{path}:1: a trace of version {entry['synclint-trace']}, this reads {VERSION}")
                 trace.backend, trace.processes = entry["backend"], entry["processes"]
-            elif "again" in entry:
-                line = entry["again"]
-                events[line] = _add(events[line], entry["count"], entry["stall"])
             else:
-                events.append(Event.from_json(entry))
+                _take(trace, entry)
         except TraceError:
             raise
-        except (ValueError, TypeError, KeyError, IndexError) as error:
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
             if number == len(lines) and number > 1:  # killed while writing it
                 break
             raise TraceError(f"{path}:{number}: not a line of a synclint trace: {error}") from error
     if not trace.processes:
         raise TraceError(f"{path}:1: not a synclint trace: the first line is missing")
-    trace.events = events
     return trace
+
+
+def _take(trace: Trace, entry: dict[str, Any]) -> None:
+    """Add what a line after the first one says."""
+    if "again" in entry:
+        at = entry["again"]
+        trace.events[at] = _add(trace.events[at], entry["count"], entry["stall"])
+    elif "ran" in entry:
+        trace.ran.setdefault(entry["ran"], set()).update(entry["lines"])
+    elif "lines_lost" in entry:
+        trace.processes[0]["lines"] = False
+    elif "not_simulated" in entry:
+        trace.not_simulated.update(entry["not_simulated"])
+    else:
+        trace.events.append(Event.from_json(entry))
 
 
 class Writer:
@@ -126,6 +155,18 @@ class Writer:
             else:
                 self._append({"again": line, "count": event.count, "stall": event.stall})
 
+    def ran(self, file: str, line: int) -> None:
+        """Note that a line was executed; once for each line will do."""
+        self._append(_ran(file, [line]))
+
+    def lines_lost(self) -> None:
+        """Note that lines were executed which :meth:`ran` was not told of."""
+        self._append({"lines_lost": True})
+
+    def not_simulated(self, operators: Mapping[str, int]) -> None:
+        """Note operators that the simulated device refused; counts add up."""
+        self._append({"not_simulated": dict(operators)})
+
     def close(self) -> None:
         os.close(self._file)
 
@@ -135,6 +176,10 @@ class Writer:
 
 def _header(backend: str, processes: list[dict[str, Any]]) -> dict[str, Any]:
     return {"synclint-trace": VERSION, "backend": backend, "processes": processes}
+
+
+def _ran(file: str, lines: list[int]) -> dict[str, Any]:
+    return {"ran": file, "lines": lines}
 
 
 def _like(event: Event) -> Event:

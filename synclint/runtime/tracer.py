@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from collections import Counter
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from synclint.runtime.recorder import Recorder
 from synclint.runtime.trace import Trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from synclint.runtime.event import Event
 
@@ -25,12 +28,13 @@ class BackendError(RuntimeError):
 @dataclass(frozen=True, slots=True)
 class Options:
     """What is looked for beside waits. ``pageable``: copies that are asynchronous in name only (the simulated device
-    always reports them). ``stall_times``: how long the host stood (``cuda`` alone). ``races``: memory used before a
-    copy has run (``simulated`` alone)."""
+    always reports them). ``stall_times``: how long the host stood, for the first ``stall_window`` seconds (``cuda``
+    alone). ``races``: memory used before a copy has run (``simulated`` alone)."""
 
     pageable: bool = False
     stall_times: bool = False
     races: bool = False
+    stall_window: float = 30.0
 
 
 class Backend(Protocol):
@@ -41,6 +45,13 @@ class Backend(Protocol):
     def start(self, recorder: Recorder) -> None: ...
 
     def stop(self) -> None: ...
+
+
+@runtime_checkable
+class Forbidding(Protocol):
+    """A back end that needs to know when a block forbids waits: what raises at the wait may cost too much else."""
+
+    def forbidding(self) -> AbstractContextManager[None]: ...
 
 
 _running: Tracer | None = None
@@ -56,8 +67,8 @@ class Tracer:
     """Records the waits of this process: ``with Tracer() as trace: ...``, then ``trace.events``.
 
     ``roots`` are the project's folders (default: the working directory). ``sink`` gets each event as it happens, on
-    the thread that waited. One tracer runs at a time; ``__enter__`` raises BackendError when another one does or
-    when the back end cannot run here.
+    the thread that waited; without ``keep`` it alone does, so that a run may be of any length. One tracer runs at a
+    time; ``__enter__`` raises BackendError when another one does or when the back end cannot run here.
     """
 
     def __init__(
@@ -69,12 +80,15 @@ class Tracer:
         stall_times: bool = False,
         races: bool = False,
         sink: Callable[[Event], None] | None = None,
+        keep: bool = True,
     ) -> None:
         self._name: BackendName = backend
         self._roots = (os.getcwd(),) if roots is None else roots
         self._options = Options(pageable, stall_times, races)
         self._sink = sink
+        self._keep = keep
         self._backend: Backend | None = None
+        self._stalls: dict[Event, list[float]] = {}
         self.trace = Trace()
         self.recorder = Recorder(self._note, self._roots)
 
@@ -82,6 +96,11 @@ class Tracer:
     def backend(self) -> str:
         """The name of the back end that runs, or the one that was asked for."""
         return self._name if self._backend is None else self._backend.name
+
+    @property
+    def not_simulated(self) -> Counter[str]:
+        """How often the simulated device refused an operator so far, by its name."""
+        return Counter(getattr(self._backend, "not_simulated", self.trace.not_simulated))
 
     def __enter__(self) -> Trace:
         global _running
@@ -101,17 +120,35 @@ class Tracer:
 
     def __exit__(self, *error: object) -> None:
         global _running
-        backend, self._backend = self._backend, None
+        backend = self._backend
         try:
             if backend is not None:
+                self.trace.not_simulated = self.not_simulated
                 backend.stop()
         finally:
+            self._backend = None
             _running = None
+            self._add_stalls()
+
+    def forbidding(self) -> AbstractContextManager[None]:
+        """Held while a block forbids waits."""
+        return self._backend.forbidding() if isinstance(self._backend, Forbidding) else nullcontext()
 
     def _note(self, event: Event) -> None:
-        self.trace.events.append(event)
+        if self._keep and event.count:
+            self.trace.events.append(event)
+        elif self._keep:
+            self._stalls.setdefault(replace(event, count=1, stall=None), []).append(event.stall or 0.0)
         if self._sink is not None:
             self._sink(event)
+
+    def _add_stalls(self) -> None:
+        if self._stalls:
+            for at, event in enumerate(self.trace.events):
+                waiting = self._stalls.get(event)
+                if waiting:
+                    self.trace.events[at] = replace(event, stall=waiting.pop(0))
+            self._stalls.clear()
 
 
 def load_backend(name: BackendName, options: Options) -> Backend:

@@ -1,0 +1,125 @@
+"""Runs the user's command in a copy of the project, again and again, and never in the project itself."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from synclint.runtime.launch import launch
+from synclint.verify import outcomes
+from synclint.verify.project import Run
+from synclint.verify.tree import copy_project, write_texts
+
+if TYPE_CHECKING:
+    from synclint.runtime.event import Event, Frame
+    from synclint.runtime.trace import Trace
+    from synclint.runtime.tracer import BackendName
+
+
+class ScratchError(RuntimeError):
+    """The command cannot be run in a copy of the project; the message says why."""
+
+
+@dataclass(slots=True)
+class Scratch:
+    """A command, ready to run in copies of ``root`` below ``folder`` (a new, empty one).
+
+    ``cwd`` is where the user would run it, at or below ``root``. ``output`` keeps what the last run printed.
+    """
+
+    root: Path
+    folder: Path
+    cwd: Path
+    command: Sequence[str]
+    backend: BackendName = "auto"
+    timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        self.root, self.cwd, self.folder = self.root.resolve(), self.cwd.resolve(), self.folder.resolve()
+        copy_project(self.root, self._pristine)
+
+    @property
+    def _pristine(self) -> Path:
+        return self.folder / "pristine"
+
+    @property
+    def _tree(self) -> Path:
+        """Always the same place, since results may depend on it."""
+        return self.folder / self.root.name
+
+    @property
+    def output(self) -> Path:
+        return self.folder / "output.txt"
+
+    def __call__(self, texts: Mapping[str, bytes]) -> Run:
+        """Run the command in a fresh copy in which the files ``texts`` (by path relative to the root) are as given.
+
+        Raises ScratchError when the back end cannot run, the time is over, or what ran was not the copy.
+        """
+        shutil.rmtree(self._tree, ignore_errors=True)
+        shutil.copytree(self._pristine, self._tree, symlinks=True)
+        write_texts(self._tree, texts)
+        told = self.folder / "outcomes.jsonl"
+        told.unlink(missing_ok=True)
+        with self.output.open("wb") as output:
+            done = launch(
+                [self._moved(word) for word in self.command],
+                out=self.folder / "traces",
+                cwd=self._tree / self.cwd.relative_to(self.root),
+                backend=self.backend,
+                roots=[self._tree, self.root],
+                races=True,
+                pageable=True,
+                stall_times=True,
+                lines=True,
+                env=self._environment(told),
+                timeout=self.timeout,
+                output=output,
+                relocate=(self.root, self._tree),
+            )
+        if done.failures:
+            raise ScratchError("; ".join(done.failures))
+        if done.timed_out:
+            raise ScratchError(f"the command did not end within {self.timeout:g} s")
+        trace = done.trace()
+        for path in done.traces:
+            path.unlink()
+        self._check(trace)
+        ran = {self._relative(path): frozenset(lines) for path, lines in trace.ran.items()}
+        events = [self._seen_from_root(event) for event in trace.events]
+        return Run(done.status, outcomes.read(told), events, ran if trace.knows_lines else None)
+
+    def _moved(self, word: str) -> str:
+        """A word of the command that names a place in the project, as the same place in the copy."""
+        root = str(self.root)
+        return str(self._tree) + word[len(root) :] if word == root or word.startswith(root + os.sep) else word
+
+    def _environment(self, told: Path) -> dict[str, str]:
+        environment = dict(os.environ)
+        environment[outcomes.VARIABLE] = str(told)
+        environment["PYTEST_ADDOPTS"] = f"{environment.get('PYTEST_ADDOPTS', '')} -p {outcomes.PLUGIN}".strip()
+        return environment
+
+    def _check(self, trace: Trace) -> None:
+        original = [path for path in trace.ran if not self._is_copy(path)]
+        if original:
+            raise ScratchError(
+                f"the command runs {original[0]}, not the copy of it in which fixes are tried: "
+                "is the project installed in a way that cannot be redirected?"
+            )
+
+    def _is_copy(self, path: str) -> bool:
+        return path.startswith(str(self._tree) + os.sep)
+
+    def _relative(self, path: str) -> str:
+        return Path(path).relative_to(self._tree).as_posix()
+
+    def _seen_from_root(self, event: Event) -> Event:
+        def seen(frame: Frame | None) -> Frame | None:
+            return frame._replace(path=self._relative(frame.path)) if frame and self._is_copy(frame.path) else frame
+
+        return replace(event, user=seen(event.user), project=seen(event.project))

@@ -1,0 +1,1 @@
+"""What traces say of source lines, and of what the linter found there."""
