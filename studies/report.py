@@ -94,6 +94,10 @@ def outcomes(tests: Notes) -> dict[str, int]:
     return dict(sorted(Counter(str(note["outcome"]) for note in tests.values()).items()))
 
 
+def passed(tests: Notes) -> set[str]:
+    return {test for test, note in tests.items() if note["outcome"] == "passed"}
+
+
 def without_machine(text: str) -> str:
     """The text without folders and addresses, which differ from machine to machine."""
     return _MACHINE.sub("", text)
@@ -157,9 +161,9 @@ def main() -> int:
         "tests": options.suite,
         "torch": torch.__version__,
         "python": platform.python_version(),
-        "cpu": outcomes(cpu),
+        **({"cpu": outcomes({test: note for test, note in cpu.items() if test in cuda})} if cpu else {}),
         "cuda": outcomes(cuda),
-        "passed on both": sum(cpu[test]["outcome"] == cuda[test]["outcome"] == "passed" for test in cpu.keys() & cuda),
+        **({"passed on both": len(passed(cpu) & passed(cuda))} if cpu else {}),
         "events": events_by_place(events, library),
         "lines": lines_summary(lines),
         "failures by cause": by_cause(failed),

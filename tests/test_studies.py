@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from studies.lines import Statements, place, waiting_lines
+from studies.lines import place, waiting_lines
 from studies.report import Reason, by_cause, events_by_place, failures, read, reasons, without_machine
 from synclint.finding import Direction
 from synclint.runtime.event import Event, Frame
@@ -42,14 +42,6 @@ def library(tmp_path: Path) -> Path:
 
 def event(path: Path, line: int, operation: str = "aten::_local_scalar_dense", count: int = 1) -> Event:
     return Event(operation, "scalar-read", Direction.D2H, user=Frame(str(path), line, "forward"), count=count)
-
-
-def test_a_statement_is_its_lines_and_a_compound_one_its_header() -> None:
-    statements = Statements(SOURCE)
-    assert statements.same(6, 8)
-    assert not statements.same(6, 10)
-    assert statements.same(11, 12)
-    assert not statements.same(10, 11)
 
 
 def test_a_waiting_line_says_what_the_linter_reports_in_its_statement(library: Path) -> None:
