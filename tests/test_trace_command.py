@@ -178,7 +178,7 @@ def test_the_costliest_come_first_and_the_allowed_apart(project: Path, capsys: p
         "    count  line",
         "        1  a.py:4 in f",
     ]
-    assert "                      = 4 bytes" in out
+    assert "reads a number (aten::_local_scalar_dense; 4 bytes)" in out[1]
     assert "                      = in /site-packages/lib.py:7 in g" in out
     assert "           = allowed: for the log" in out
 
@@ -295,6 +295,15 @@ def test_files_are_found_from_other_machines(tmp_path: Path, monkeypatch: pytest
     assert files.find("model.py") is None, "two files end so"
     assert files.find("/elsewhere/top.py") == "top.py"
     assert files.find("top.py") == "top.py"
+
+
+def test_a_file_that_was_changed_since_is_named(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, err = checked(capsys, "--select=SYN201", "--trace=t.jsonl", "model.py")
+    assert "changed" not in err
+    later = Path("t.jsonl").stat().st_mtime + 10
+    os.utime("model.py", (later, later))
+    _, err = checked(capsys, "--select=SYN201", "--trace=t.jsonl", "model.py")
+    assert "warning: model.py was changed after it was traced" in err
 
 
 @pytest.mark.parametrize("flag", ["--fix", "--diff", "-"])
