@@ -332,3 +332,39 @@ def test_the_module_runs_as_a_script(project: Path) -> None:
     done = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert "main.py:12" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal")
+def test_control_c_interrupts_the_command_once_and_still_reports(project: Path) -> None:
+    import pty
+
+    program = (
+        "import sys, time, torch\n"
+        "torch.item()\n"
+        "try:\n    print('ready', flush=True)\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    print('interrupted', flush=True)\n"
+        "time.sleep(0.5)\n"
+        "sys.exit(9)\n"
+    )
+    (project / "main.py").write_text(program)
+    words = [sys.executable, "-m", "synclint", "trace", "--", "main.py"]
+    path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ["PYTHONPATH"]])
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ["PYTHONPATH"] = path
+        os.execv(sys.executable, words)
+    said = b""
+    while b"ready" not in said:
+        said += os.read(terminal, 1024)
+    os.write(terminal, b"\x03")
+    while True:
+        try:
+            more = os.read(terminal, 1024)
+        except OSError:  # the terminal is closed
+            break
+        if not more:
+            break
+        said += more
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert status == 9, said.decode()
+    assert said.count(b"interrupted") == 1
+    assert b"main.py:2 in <module>" in said
