@@ -19,9 +19,11 @@ torch = pytest.importorskip("torch")
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode  # noqa: E402
 from torch.cuda import _gpu_trace  # noqa: E402
 
+from synclint import facts  # noqa: E402
 from synclint.finding import Direction  # noqa: E402
 from synclint.runtime import SyncError, Tracer, allow_sync, no_sync  # noqa: E402
-from synclint.runtime.cuda import CudaBackend, callbacks, copies, debug_mode, profiler  # noqa: E402
+from synclint.runtime.codes import codes  # noqa: E402
+from synclint.runtime.cuda import CudaBackend, callbacks, calls, copies, debug_mode, profiler  # noqa: E402
 from synclint.runtime.cuda.callbacks import Callbacks  # noqa: E402
 from synclint.runtime.cuda.debug_mode import DebugMode  # noqa: E402
 from synclint.runtime.cuda.profiler import RuntimeCall, StallTimes, join, runtime_calls, unreported  # noqa: E402
@@ -166,7 +168,7 @@ def test_a_callback_never_raises_but_the_block_does(trace: Trace, caplog: pytest
 class Waiting:
     """Stands for a tensor whose methods make torch wait."""
 
-    item = nonzero = partial(STREAM.fire_callbacks, 0)
+    item = nonzero = unheard_of = partial(STREAM.fire_callbacks, 0)
 
     def fire_callbacks(self, *arguments: object) -> bool:
         """Passed over by its name, as if it were written in C."""
@@ -187,10 +189,6 @@ def _condition(tensor: Any) -> None:
         pass
 
 
-def _assignment(tensor: Any) -> None:
-    tensor[0] = 1
-
-
 @pytest.mark.parametrize(
     ("code", "operation", "cause", "direction"),
     [
@@ -200,7 +198,8 @@ def _assignment(tensor: Any) -> None:
         (_condition, "aten::_local_scalar_dense", "scalar-read", Direction.D2H),
         (lambda t: not t, "aten::_local_scalar_dense", "scalar-read", Direction.D2H),
         (lambda t: t.to("cuda"), "aten::_to_copy", "blocking-copy", Direction.STREAM),
-        (lambda t: t.nonzero(), "Tensor.nonzero", "library-internal", Direction.STREAM),
+        (lambda t: t.nonzero(), "aten::nonzero", "data-dependent-size", Direction.D2H),
+        (lambda t: t.unheard_of(), "Tensor.unheard_of", "library-internal", Direction.STREAM),
         (lambda t: t[0], "getitem(Tensor)", "library-internal", Direction.STREAM),
     ],
 )  # fmt: skip
@@ -212,9 +211,24 @@ def test_the_instruction_names_what_waits(
     assert (found.operation, found.cause, found.direction) == (operation, cause, direction)
 
 
-def test_facts_of_another_release_do_not_name_it(trace: Trace) -> None:
-    _assignment(Waiting())  # host-mask-assignment waited until 2.9
-    assert trace.events[0].operation == "setitem(Tensor)"
+def test_facts_of_another_release_do_not_name_it(trace: Trace, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = calls._call(("setitem(Tensor)",))
+    masked = facts.fact("host-mask-assignment")  # waited until 2.9
+    monkeypatch.setattr(facts, "facts_for", lambda spelling: (masked,))
+    calls._call.cache_clear()
+    assert calls._call(("setitem(Tensor)",)).operation == "setitem(Tensor)"
+    monkeypatch.setattr(calls, "torch_release", lambda: (2, 8))
+    calls._call.cache_clear()
+    assert calls._call(("setitem(Tensor)",)).operation in masked.operations
+    monkeypatch.undo()
+    calls._call.cache_clear()
+    assert calls._call(("setitem(Tensor)",)) == now
+
+
+def test_a_wait_of_which_only_the_name_is_known_has_the_rules_of_that_name() -> None:
+    call = calls._call(("Tensor.tensor", "torch.tensor"))  # copies a list, or reads tensors in one
+    assert call.operation == "torch.tensor"
+    assert "SYN102" in codes(Event(call.operation, call.cause, call.direction))
 
 
 # ---------------------------------------------------------------------- explicit waits
