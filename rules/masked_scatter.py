@@ -141,6 +141,7 @@ class MaskedScatter(Rule):
                 "torch.arange(4, device='cuda').view(2, 2))"
             ),
             lines=(6,),
+            at=(5,),
             event="pageable",
             fixed="""
             import torch
@@ -224,6 +225,7 @@ class MaskedScatter(Rule):
                 "torch.ones(2, 2, device='cuda'))"
             ),
             lines=(6,),
+            at=(5,),
             event="sync",
             settings=(("target-torch", "2.8"),),
             note="before torch 2.9 it stays, and the help says why",
@@ -242,6 +244,7 @@ class MaskedScatter(Rule):
                 "torch.ones(2, 2, device='cuda'))"
             ),
             lines=(6,),
+            at=(5,),
             event="sync",
             note="the result is used: an assignment has none",
         ),

@@ -245,6 +245,7 @@ class TensorAsPythonScalars(Rule):
             """,
             level=Applicability.SAFE,
             lines=(6, 6),
+            left=1,
             event="host-cost",
             run="area(2)",
             note="several reads of one short tensor",

@@ -651,6 +651,7 @@ class TensorFromHostData(Rule):
             """,
             run="summary([torch.ones((), device='cuda')], torch.ones(2, device='cuda'))",
             lines=(4, 5),
+            left=1,
             event="sync",
             fixed="""
             import torch

@@ -26,6 +26,7 @@ LAYERS = (
     ("selection",),
     ("run",),
     ("verify", "waits", "pytest"),
+    ("profiles",),
     ("report", "pages"),
     ("scaffold",),
     ("cli",),

@@ -15,6 +15,7 @@ from synclint.report import concise, counts, diff, full, json_array
 from synclint.report.full import changed_lines
 from synclint.report.terminal import Style, visible, wants_colour, width
 from synclint.source import Source
+from synclint.waits.join import Seen
 
 PLAIN = Style(colour=False)
 CODE = """\
@@ -224,6 +225,7 @@ def test_json_is_the_documented_shape() -> None:
                     }
                 ],
             },
+            "trace": None,
         },
         {
             "code": "SYN201",
@@ -240,9 +242,46 @@ def test_json_is_the_documented_shape() -> None:
             "why": [],
             "url": None,
             "fix": None,
+            "trace": None,
         },
     ]
     assert json.loads(json_array.render([])) == []
+
+
+@pytest.mark.parametrize(
+    ("seen", "said", "as_json"),
+    [
+        (Seen("waited", 1), "waited 1 time", ["waited", 1, None, []]),
+        (Seen("waited", 3, 1.5, ("log",)), "waited 3 times, 1.5 s in all, allowed: log", ["waited", 3, 1.5, ["log"]]),
+        (Seen("idle"), "ran without waiting", ["idle", 0, None, []]),
+        (Seen("not-executed"), "not executed", ["not-executed", 0, None, []]),
+        (Seen("unknown"), "not seen to wait", ["unknown", 0, None, []]),
+    ],
+)
+def test_what_a_trace_says_is_in_every_report(seen: Seen, said: str, as_json: list[object]) -> None:
+    one = finding()
+    assert concise.render([one], style=PLAIN, unsafe_fixes=False, seen={one: seen}).endswith(f" ({said})\n")
+    shown = "".join(full.render([one], read=lambda _: SOURCE, style=PLAIN, unsafe_fixes=False, seen={one: seen}))
+    assert f"  = trace: {said}\n" in shown
+    (listed,) = json.loads(json_array.render([one], {one: seen}))
+    assert list(listed["trace"].values()) == as_json
+    assert list(listed["trace"]) == ["state", "count", "stall", "allowed"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, ""),
+        (0.0, "0 us"),
+        (2.5e-6, "2.5 us"),
+        (9.999e-4, "1 ms"),
+        (0.25, "250 ms"),
+        (1.5, "1.5 s"),
+        (5e3, "5000 s"),
+    ],
+)
+def test_durations_have_a_unit_that_suits_them(seconds: float | None, text: str) -> None:
+    assert concise.duration(seconds) == text
 
 
 def test_statistics_count_by_rule() -> None:

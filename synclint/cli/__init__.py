@@ -36,6 +36,10 @@ def _command(name: str) -> Callable[[Namespace], int]:
         from synclint.cli.check import check
 
         return check
+    if name == "trace":
+        from synclint.cli.trace import trace
+
+        return trace
     if name == "verify":
         from synclint.cli.verify import verify
 

@@ -14,6 +14,7 @@ COMMANDS = {
     "check": "lint files and folders; the default: `synclint src` is `synclint check src`",
     "verify": "prove that fixes remove their waits, by running a command before and after them",
     "rule": "print the page of a rule, or list all rules",
+    "trace": "run a command and list the lines that make the host wait",
     "new": "begin a new rule",
     "helper": "write async_tensor_h2d into your package, so that fixes can use it without a dependency",
 }
@@ -38,6 +39,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The options, with ``command``. Leaves with status 2, and a message, when they make no sense."""
     words = list(arguments)
     command = words.pop(0) if words and words[0] in COMMANDS else "check"
+    if command == "trace":
+        from synclint.cli.trace_arguments import parse_trace
+
+        return parse_trace(words, COMMANDS[command])
     run: list[str] = []
     if command in _RUNNING and "--" in words:
         at = words.index("--")
@@ -76,6 +81,9 @@ def _check_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("output").add_argument
     add("--output-format", choices=("full", "concise", "json"), default="full", help="(default: full)")
     add("--statistics", action="store_true", help="count the findings of each rule instead of showing them")
+    text = "what `synclint trace` wrote: show what waited first, with its count, and drop what ran without waiting"
+    add("--trace", action="append", default=[], metavar="PATH", help=text)
+    add("--show-idle", action="store_true", help="with --trace, do not drop what ran without waiting")
     add("--exit-zero", action="store_true", help="exit with 0 even when there are findings")
     add("--exit-non-zero-on-fix", action="store_true", help="exit with 1 when something was fixed, even if all was")
 
@@ -164,6 +172,10 @@ def _check_together(parser: argparse.ArgumentParser, options: argparse.Namespace
     if stdin and [path for path in options.paths if path != "-"]:
         parser.error("stdin and files cannot be linted together")
     options.stdin = stdin
+    if options.trace and (stdin or options.fix or options.diff):
+        parser.error("--trace speaks of files as they were traced: it goes with neither stdin, --fix nor --diff")
+    if options.show_idle and not options.trace:
+        parser.error("--show-idle goes with --trace")
 
 
 def _verify_together(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from synclint.config import Settings
+    from synclint.runtime.trace import Trace
 
 FEW_FILES = 64
 """Up to so many files (about a third of a second), starting processes costs more than it saves."""
@@ -27,13 +28,20 @@ FEW_FILES = 64
 def check(options: Namespace) -> int:
     """Run the command; the exit status."""
     try:
+        trace = _trace(options) if options.trace else None
         outcomes, texts = _stdin(options) if options.stdin else (lint_paths(options), {})
     except LINT_ERRORS as error:
         print(f"synclint: error: {error}", file=sys.stderr)
         return 2
+    joined = None
+    if trace is not None:
+        from synclint.waits.join import join
+
+        findings = [finding for outcome in outcomes for finding in outcome.findings]
+        joined = join(trace, findings, [outcome.path for outcome in outcomes])
     from synclint.cli.output import report
 
-    return report(outcomes, texts, options)
+    return report(outcomes, texts, options, joined)
 
 
 class _UsageError(Exception):
@@ -42,6 +50,18 @@ class _UsageError(Exception):
 
 LINT_ERRORS = (config.ConfigError, DiscoverError, UnknownSelectorError, _UsageError)
 """What keeps :func:`lint_paths` from linting."""
+
+
+def _trace(options: Namespace) -> Trace:
+    from synclint.runtime.trace import TraceError
+    from synclint.waits.files import read_traces
+
+    try:
+        return read_traces(options.trace)
+    except TraceError as error:
+        raise _UsageError(f"--trace: {error}") from None
+    except OSError as error:
+        raise _UsageError(f"--trace: {error.filename}: {error.strerror}") from None
 
 
 def _fixing(options: Namespace) -> Fixing:

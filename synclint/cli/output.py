@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -16,11 +17,17 @@ if TYPE_CHECKING:
 
     from synclint.finding import Finding
     from synclint.run import Outcome
+    from synclint.waits.join import Joined, Seen
 
 
-def report(outcomes: Sequence[Outcome], texts: Mapping[str, Source], options: Namespace) -> int:
-    """Print what came of a run; the exit status. ``texts`` are the texts that no file holds, by path."""
-    status = _show_changes(outcomes, options) if options.diff else _show_findings(outcomes, texts, options)
+def report(
+    outcomes: Sequence[Outcome], texts: Mapping[str, Source], options: Namespace, joined: Joined | None = None
+) -> int:
+    """Print what came of a run; the exit status.
+
+    ``texts`` are the texts that no file holds, by path. ``joined`` is what a trace says of the findings.
+    """
+    status = _show_changes(outcomes, options) if options.diff else _show_findings(outcomes, texts, options, joined)
     tracebacks: set[str] = set()
     for outcome in outcomes:
         if outcome.note:
@@ -43,8 +50,14 @@ def _failure(outcome: Outcome, tracebacks: set[str]) -> str:
     return f"{said}please report it\n{text}"
 
 
-def _show_findings(outcomes: Sequence[Outcome], texts: Mapping[str, Source], options: Namespace) -> int:
+def _show_findings(
+    outcomes: Sequence[Outcome], texts: Mapping[str, Source], options: Namespace, joined: Joined | None
+) -> int:
     findings = [finding for outcome in outcomes for finding in outcome.findings]
+    seen: Mapping[Finding, Seen] = {}
+    if joined is not None:
+        seen = joined.seen
+        findings = [one for one in seen if options.show_idle or seen[one].state != "idle"]
     fixed = sum(outcome.fixed.total() for outcome in outcomes)
     out = sys.stderr if options.stdin and options.fix else sys.stdout
     style = Style(wants_colour(out))
@@ -55,21 +68,61 @@ def _show_findings(outcomes: Sequence[Outcome], texts: Mapping[str, Source], opt
     elif options.output_format == "json":
         from synclint.report import json_array
 
-        out.write(json_array.render(findings))
+        out.write(json_array.render(findings, seen))
     elif options.output_format == "concise":
         from synclint.report import concise
 
-        out.write(concise.render(findings, style=style, unsafe_fixes=options.unsafe_fixes))
+        out.write(concise.render(findings, style=style, unsafe_fixes=options.unsafe_fixes, seen=seen))
     elif findings:
         from synclint.report import full
 
-        for page in full.render(findings, read=_reader(texts), style=style, unsafe_fixes=options.unsafe_fixes):
+        read = _reader(texts)
+        for page in full.render(findings, read=read, style=style, unsafe_fixes=options.unsafe_fixes, seen=seen):
             out.write(page)
+    if joined is not None and options.output_format != "json" and not options.statistics:
+        _show_unreported(joined, style)
     out.flush()
     print(_summary(findings, fixed, options), file=sys.stderr)
+    if joined is not None:
+        print(_trace_summary(joined, show_idle=options.show_idle), file=sys.stderr)
     if options.exit_zero:
         return 0
     return int(bool(findings) or (options.exit_non_zero_on_fix and fixed > 0))
+
+
+def _show_unreported(joined: Joined, style: Style) -> None:
+    """The waits of the trace at lines that the report above does not name."""
+    from synclint.report.waits import table
+    from synclint.waits.linted import Linted
+
+    linted = Linted()
+    silenced = [wait for wait in joined.unreported if linted.codes(wait)[1]]
+    unknown = [wait for wait in joined.unreported if not linted.codes(wait)[1]]
+    for title, waits in (
+        ("Waits that no rule finds", unknown),
+        ("Waits whose findings are suppressed, not selected, or below --confidence and --heat", silenced),
+    ):
+        if waits:
+            sys.stdout.write(f"{style.bold(title)}:\n")
+            sys.stdout.writelines(table(waits, linted, style=style))
+            sys.stdout.write("\n")
+
+
+def _trace_summary(joined: Joined, *, show_idle: bool) -> str:
+    states = Counter(seen.state for seen in joined.seen.values())
+    parts = [f"{states['waited']} waited"]
+    if states["idle"]:
+        parts.append(f"{states['idle']} ran without waiting{'' if show_idle else ' (not shown; --show-idle)'}")
+    if states["not-executed"]:
+        parts.append(f"{states['not-executed']} not executed")
+    if states["unknown"]:
+        parts.append(f"{states['unknown']} not seen to wait (executed or not: trace with --lines to know)")
+    said = f"In the trace: {', '.join(parts)}"
+    if joined.unreported:
+        said += f"; {_count(len(joined.unreported), 'wait')} that no finding names"
+    if joined.elsewhere:
+        said += f"; {_count(joined.elsewhere, 'wait')} in files that were not linted"
+    return said + "."
 
 
 def _show_changes(outcomes: Sequence[Outcome], options: Namespace) -> int:

@@ -40,7 +40,8 @@ class Invalid:
     ``fixed`` is None when there is no fix with edits; ``level`` is then None or SUGGESTION. ``settings`` are
     keys of ``[tool.synclint]`` that the example needs. ``run`` is executed before and after the fix:
     ``event`` must happen before and not after, and the value of ``run`` (an expression) must stay the same.
-    ``left`` is how often it still happens in the lines that the fix wrote: reads joined into one are one read.
+    ``at`` are the lines in which it happens, where those are others than the reported ones. ``left`` is how often it
+    still happens in the lines that the fix wrote: reads joined into one are one read.
     """
 
     code: str
@@ -49,6 +50,7 @@ class Invalid:
     event: Event
     fixed: str | None = None
     level: Applicability | None = None
+    at: tuple[int, ...] = ()
     left: int = 0
     settings: tuple[tuple[str, str], ...] = ()
     note: str = ""

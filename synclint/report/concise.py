@@ -8,14 +8,40 @@ from synclint.finding import Applicability
 from synclint.report.terminal import Style, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from synclint.finding import Finding
+    from synclint.waits.join import Seen
 
 
-def render(findings: Iterable[Finding], *, style: Style, unsafe_fixes: bool) -> str:
-    """The report. ``unsafe_fixes``: whether unsafe fixes, too, would be applied."""
-    return "".join(headline(finding, style=style, unsafe_fixes=unsafe_fixes) + "\n" for finding in findings)
+def render(
+    findings: Iterable[Finding], *, style: Style, unsafe_fixes: bool, seen: Mapping[Finding, Seen] | None = None
+) -> str:
+    """The report. ``unsafe_fixes``: whether unsafe fixes, too, would be applied; ``seen``: what a trace says."""
+    lines = []
+    for finding in findings:
+        traced = f" ({sighting(seen[finding])})" if seen else ""
+        lines.append(headline(finding, style=style, unsafe_fixes=unsafe_fixes) + visible(traced) + "\n")
+    return "".join(lines)
+
+
+def sighting(seen: Seen) -> str:
+    """What a trace says of a finding, in words."""
+    if seen.state == "waited":
+        times = f"waited {seen.count} time{'s' * (seen.count != 1)}"
+        stall = f", {duration(seen.stall)} in all" if seen.stall is not None else ""
+        allowed = f", allowed: {'; '.join(seen.allowed)}" if seen.allowed else ""
+        return times + stall + allowed
+    return {"idle": "ran without waiting", "not-executed": "not executed"}.get(seen.state, "not seen to wait")
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds in a unit that suits them; empty where they were not measured."""
+    if seconds is None:
+        return ""
+    if seconds >= 0.9995:
+        return f"{seconds:.3g} s" if seconds < 1000 else f"{seconds:.0f} s"
+    return f"{seconds * 1e3:.3g} ms" if seconds >= 0.9995e-3 else f"{seconds * 1e6:.3g} us"
 
 
 def headline(finding: Finding, *, style: Style, unsafe_fixes: bool) -> str:

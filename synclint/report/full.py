@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from synclint.finding import Applicability, Direction
-from synclint.report.concise import headline
+from synclint.report.concise import headline, sighting
 from synclint.report.terminal import visible, width
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from synclint.finding import Edit, Finding, Fix
     from synclint.report.terminal import Style
     from synclint.source import Source
+    from synclint.waits.join import Seen
 
 WIDTH = 100
 """Columns that prose is wrapped to."""
@@ -27,7 +28,7 @@ MOST_LINES = 6
 LINES_BETWEEN = 2
 """Unchanged lines between two changes that are shown with them."""
 
-_DIRECTIONS = {
+DIRECTIONS = {
     Direction.H2D: "host to device",
     Direction.D2H: "device to host",
     Direction.STREAM: "waits for a stream",
@@ -43,19 +44,28 @@ _LEVELS = {
 
 
 def render(
-    findings: Iterable[Finding], *, read: Callable[[str], Source | None], style: Style, unsafe_fixes: bool
+    findings: Iterable[Finding],
+    *,
+    read: Callable[[str], Source | None],
+    style: Style,
+    unsafe_fixes: bool,
+    seen: Mapping[Finding, Seen] | None = None,
 ) -> Iterator[str]:
-    """The report, a finding at a time. ``read`` gives the text of a reported path, or None where there is none."""
+    """The report, a finding at a time.
+
+    ``read`` gives the text of a reported path, or None where there is none; ``seen`` says what a trace says.
+    """
     for finding in findings:
-        page = _Page(finding, read, style)
+        page = _Page(finding, read, style, seen[finding] if seen else None)
         yield "\n".join([headline(finding, style=style, unsafe_fixes=unsafe_fixes), *page.lines(), "", ""])
 
 
 class _Page:
     """The lines below the headline. A gutter, as wide as the longest line number, runs down the left."""
 
-    def __init__(self, finding: Finding, read: Callable[[str], Source | None], style: Style) -> None:
+    def __init__(self, finding: Finding, read: Callable[[str], Source | None], style: Style, seen: Seen | None) -> None:
         self.finding = finding
+        self.seen = seen
         self.read = read
         self.style = style
         numbers = [finding.end_line + 1]
@@ -68,6 +78,8 @@ class _Page:
         source = self.read(finding.path)
         if source is not None:
             yield from self._excerpt(source)
+        if self.seen is not None:
+            yield from self._prose("trace", [sighting(self.seen)])
         steps = [f"{step.path or finding.path}:{step.line}: {step.text}" for step in finding.why]
         yield from self._prose("why", steps)
         yield from self._prose("help", [finding.help] if finding.help else [])
@@ -120,7 +132,7 @@ class _Page:
         finding = self.finding
         if finding.code.startswith("SYN9"):
             return ""
-        words = (_DIRECTIONS[finding.direction], finding.heat.name.lower(), finding.confidence.name.lower())
+        words = (DIRECTIONS[finding.direction], finding.heat.name.lower(), finding.confidence.name.lower())
         return ", ".join(words)
 
     def _prose(self, title: str, items: list[str]) -> Iterator[str]:

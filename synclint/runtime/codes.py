@@ -19,8 +19,8 @@ def codes(event: Event) -> tuple[str, ...]:
     names = {event.operation}
     if event.operation.startswith("aten::"):
         names.add(event.operation.partition(".")[0])  # a fact that leaves the overload open
-    keys = ((name, event.kind, event.cause, event.direction.value) for name in names)
-    return tuple(sorted(frozenset().union(*(_codes().get(key, frozenset()) for key in keys))))
+    keys = [(name, event.kind, event.cause, event.direction.value) for name in names]
+    return tuple(sorted({code for key in keys for code in _codes().get(key, ())}))
 
 
 def named(event: Event) -> str:

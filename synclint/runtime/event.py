@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from synclint.finding import Direction
@@ -35,7 +35,7 @@ class Event:
     ``stream`` the CUDA stream's handle (0 is the default stream). ``stall`` is how long the host stood, in seconds,
     over all ``count``; None where it was not measured. One with ``count`` 0 only adds its stall time to those before
     it that are like it. ``allowed`` is the reason given to ``allow_sync``, or empty.
-    ``in_function``: the frames' lines are those of the functions' definitions, because a profiler told no more.
+    ``in_function``: the line to show is that of its function's definition, because a profiler told no more.
     """
 
     operation: str
@@ -58,6 +58,12 @@ class Event:
     def frame(self) -> Frame | None:
         """The line to show: the project's, or else the innermost."""
         return self.project or self.user
+
+    def placed(
+        self, user: Frame | None, project: Frame | None, *, backward: bool = False, in_function: bool = False
+    ) -> Event:
+        """The same event, at these frames."""
+        return replace(self, user=user, project=project, backward=backward, in_function=in_function)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, fields with their default left out."""

@@ -123,8 +123,8 @@ class Tracer:
         backend = self._backend
         try:
             if backend is not None:
-                backend.stop()
                 self.trace.not_simulated = self.not_simulated
+                backend.stop()
         finally:
             self._backend = None
             _running = None

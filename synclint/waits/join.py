@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from synclint.waits.functions import span_of
 from synclint.waits.match import Files, explaining
 from synclint.waits.wait import Wait, waits_of
 
@@ -60,7 +61,7 @@ def join(trace: Trace, findings: Iterable[Finding], paths: Sequence[str]) -> Joi
             elsewhere += 1
             continue
         known = by_path.get(path, [])
-        found = explaining(wait.event, [] if wait.event.in_function else known, frame.line)
+        found = _only(wait, path, known) if wait.event.in_function else explaining(wait.event, known, frame.line)
         for finding in found:
             waited.setdefault(finding, []).append(wait)
         if not found:
@@ -76,6 +77,14 @@ def join(trace: Trace, findings: Iterable[Finding], paths: Sequence[str]) -> Joi
             seen[finding] = _seen(finding, waited.get(finding, []), ran.get(path, set()), knows=trace.knows_lines)
     order = sorted(seen, key=lambda one: (*seen[one].sort_key(), one.sort_key()))
     return Joined({finding: seen[finding] for finding in order}, tuple(unreported), elsewhere)
+
+
+def _only(wait: Wait, path: str, findings: Sequence[Finding]) -> list[Finding]:
+    """The finding that a wait at an unknown line of a function must be, if it can be one alone."""
+    frame = wait.frame
+    span = range(0) if frame is None else span_of(path, frame.line, frame.function)
+    found = [one for one in findings if one.line in span and explaining(wait.event, [one], one.line)]
+    return found if len(found) == 1 else []
 
 
 def _seen(finding: Finding, waits: Sequence[Wait], ran: set[int], *, knows: bool) -> Seen:

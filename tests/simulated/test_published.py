@@ -97,7 +97,7 @@ def test_what_the_debug_mode_refuses_did_not_wait(space: dict[str, object], trac
 def test_a_warning_names_the_line_that_called_torch(space: dict[str, object]) -> None:
     y = torch.ones((), device="cuda")
     torch.cuda.set_sync_debug_mode("warn")
-    with pytest.warns(UserWarning) as said:
+    with pytest.warns(UserWarning, match="synchronizing") as said:
         y.item()
     assert said[0].filename == __file__
 

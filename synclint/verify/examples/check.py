@@ -125,7 +125,7 @@ class _Bench:
             return [f"nothing should happen, but there is {ran.said()}"] if ran.events else []
         statements = _statements(example.code)
         failures = []
-        for line in sorted(set(example.lines)):
+        for line in sorted(set(example.at or example.lines)):
             statement = statements[line]
             if ran.ran.isdisjoint(statement):
                 continue  # not on the way that these inputs take

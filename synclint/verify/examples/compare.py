@@ -58,7 +58,8 @@ def _tensors(one: torch.Tensor, other: torch.Tensor, *, exactly: bool) -> str:
 
 
 def _bits(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.resolve_conj().resolve_neg().contiguous().flatten().view(torch.uint8)
+    dense = tensor.resolve_conj().resolve_neg().flatten().clone(memory_format=torch.contiguous_format)
+    return dense.view(torch.uint8)
 
 
 def _aliasing(value: Any) -> list[bool]:

@@ -1,0 +1,82 @@
+"""The grammar of ``synclint trace``, whose command has options of its own."""
+
+from __future__ import annotations
+
+import argparse
+
+_USAGE = """\
+synclint trace [OPTIONS] [--] COMMAND ...
+       synclint trace show PATHS ...
+       synclint trace merge PATHS ... -o FILE
+       synclint trace import PROFILE -o FILE"""
+
+_EPILOG = """\
+COMMAND is `script.py ...`, `-m module ...`, `pytest ...`, `torchrun ...` or any other that runs Python; options of
+synclint stand before it. PATHS are traces, or folders of them. PROFILE is a Chrome trace of torch.profiler or an SQLite
+export of Nsight Systems.
+
+exit status: the command's, or 2 where it could not be traced"""
+
+_ACTIONS = ("show", "merge", "import")
+
+
+def parse_trace(words: list[str], description: str) -> argparse.Namespace:
+    """The options, with ``command``, ``action`` and, to run one, the ``words`` of a command."""
+    action = words.pop(0) if words and words[0] in _ACTIONS else "run"
+    parser = argparse.ArgumentParser(
+        prog="synclint trace" if action == "run" else f"synclint trace {action}",
+        usage=_USAGE if action == "run" else None,
+        description=description.capitalize() + "." if action == "run" else None,
+        epilog=_EPILOG if action == "run" else None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    if action == "run":
+        _options(parser)
+        end = words.index("--") if "--" in words else None
+        options = parser.parse_args(words if end is None else words[:end])
+        if end is not None:
+            options.words += words[end:]
+        if options.words[:1] == ["--"]:
+            del options.words[0]
+        if not options.words:
+            parser.error("no command to run")
+    else:
+        one = action == "import"
+        add("paths", nargs=None if one else "+", metavar="PROFILE" if one else "PATHS")
+        if action == "show":
+            _format(parser)
+        else:
+            add("-o", "--output", metavar="FILE", required=True, help="where to write the trace")
+        if one:
+            _roots(parser)
+        options = parser.parse_args(words)
+    options.command, options.action = "trace", action
+    return options
+
+
+def _options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("words", nargs=argparse.REMAINDER, metavar="COMMAND", help=argparse.SUPPRESS)
+    text = "cuda, simulated (a CUDA device that is not there), or auto: cuda where there is a GPU (default: auto)"
+    add("--backend", choices=("auto", "cuda", "simulated"), default="auto", help=text)
+    text = "a folder for one trace of each process, or a file (.jsonl) for one of all (default: synclint-trace)"
+    add("-o", "--output", metavar="PATH", default="synclint-trace", help=text)
+    _roots(parser)
+    add("--pageable", action="store_true", help="report copies that are asynchronous in name only, too")
+    text = "measure how long the host stands, for the first 30 seconds (a GPU; slows the command down)"
+    add("--stall-times", action="store_true", help=text)
+    add("--races", action="store_true", help="report memory that is used before its copy has run (simulated)")
+    text = "record which lines are executed (default: from Python 3.12 on; below, it slows the command down)"
+    add("--lines", action=argparse.BooleanOptionalAction, default=None, help=text)
+    _format(parser)
+
+
+def _roots(parser: argparse.ArgumentParser) -> None:
+    text = "a folder of your own code (default: the working directory); may be given several times"
+    parser.add_argument("--root", action="append", metavar="DIR", help=text)
+
+
+def _format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--output-format", choices=("full", "json"), default="full", help="(default: full)")
