@@ -19,9 +19,11 @@ torch = pytest.importorskip("torch")
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode  # noqa: E402
 from torch.cuda import _gpu_trace  # noqa: E402
 
+from synclint import facts  # noqa: E402
 from synclint.finding import Direction  # noqa: E402
 from synclint.runtime import SyncError, Tracer, allow_sync, no_sync  # noqa: E402
-from synclint.runtime.cuda import CudaBackend, callbacks, copies, debug_mode, profiler  # noqa: E402
+from synclint.runtime.codes import codes  # noqa: E402
+from synclint.runtime.cuda import CudaBackend, callbacks, calls, copies, debug_mode, profiler  # noqa: E402
 from synclint.runtime.cuda.callbacks import Callbacks  # noqa: E402
 from synclint.runtime.cuda.debug_mode import DebugMode  # noqa: E402
 from synclint.runtime.cuda.profiler import RuntimeCall, StallTimes, join, runtime_calls, unreported  # noqa: E402
@@ -95,7 +97,7 @@ def test_callbacks_become_events(trace: Trace) -> None:
 
 @pytest.mark.parametrize("options", [{}, {"pageable": True}, {"stall_times": True}])
 def test_everything_is_put_back_even_after_an_error(options: dict[str, bool], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(profiler, "_profile", cpu_profile)
+    monkeypatch.setattr(profiler, "profile_runtime", cpu_profile)
     before = replaced()
     with pytest.raises(KeyError), Tracer("cuda", **options):
         assert replaced() != before
@@ -166,7 +168,7 @@ def test_a_callback_never_raises_but_the_block_does(trace: Trace, caplog: pytest
 class Waiting:
     """Stands for a tensor whose methods make torch wait."""
 
-    item = nonzero = partial(STREAM.fire_callbacks, 0)
+    item = nonzero = unheard_of = partial(STREAM.fire_callbacks, 0)
 
     def fire_callbacks(self, *arguments: object) -> bool:
         """Passed over by its name, as if it were written in C."""
@@ -187,10 +189,6 @@ def _condition(tensor: Any) -> None:
         pass
 
 
-def _assignment(tensor: Any) -> None:
-    tensor[0] = 1
-
-
 @pytest.mark.parametrize(
     ("code", "operation", "cause", "direction"),
     [
@@ -200,7 +198,8 @@ def _assignment(tensor: Any) -> None:
         (_condition, "aten::_local_scalar_dense", "scalar-read", Direction.D2H),
         (lambda t: not t, "aten::_local_scalar_dense", "scalar-read", Direction.D2H),
         (lambda t: t.to("cuda"), "aten::_to_copy", "blocking-copy", Direction.STREAM),
-        (lambda t: t.nonzero(), "Tensor.nonzero", "library-internal", Direction.STREAM),
+        (lambda t: t.nonzero(), "aten::nonzero", "data-dependent-size", Direction.D2H),
+        (lambda t: t.unheard_of(), "Tensor.unheard_of", "library-internal", Direction.STREAM),
         (lambda t: t[0], "getitem(Tensor)", "library-internal", Direction.STREAM),
     ],
 )  # fmt: skip
@@ -212,9 +211,24 @@ def test_the_instruction_names_what_waits(
     assert (found.operation, found.cause, found.direction) == (operation, cause, direction)
 
 
-def test_facts_of_another_release_do_not_name_it(trace: Trace) -> None:
-    _assignment(Waiting())  # host-mask-assignment waited until 2.9
-    assert trace.events[0].operation == "setitem(Tensor)"
+def test_facts_of_another_release_do_not_name_it(trace: Trace, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = calls._call(("setitem(Tensor)",))
+    masked = facts.fact("host-mask-assignment")  # waited until 2.9
+    monkeypatch.setattr(facts, "facts_for", lambda spelling: (masked,))
+    calls._call.cache_clear()
+    assert calls._call(("setitem(Tensor)",)).operation == "setitem(Tensor)"
+    monkeypatch.setattr(calls, "torch_release", lambda: (2, 8))
+    calls._call.cache_clear()
+    assert calls._call(("setitem(Tensor)",)).operation in masked.operations
+    monkeypatch.undo()
+    calls._call.cache_clear()
+    assert calls._call(("setitem(Tensor)",)) == now
+
+
+def test_a_wait_of_which_only_the_name_is_known_has_the_rules_of_that_name() -> None:
+    call = calls._call(("Tensor.tensor", "torch.tensor"))  # copies a list, or reads tensors in one
+    assert call.operation == "torch.tensor"
+    assert "SYN102" in codes(Event(call.operation, call.cause, call.direction))
 
 
 # ---------------------------------------------------------------------- explicit waits
@@ -331,6 +345,25 @@ def test_a_backward_function_that_waits_is_itself_the_line(trace: Trace) -> None
     assert found.backward
     assert found.frame is not None
     assert "backward" in found.frame.function
+
+
+def test_the_engine_names_the_node_that_waits(trace: Trace) -> None:
+    """On a thread of the engine there is no Python to read; the node is known there."""
+    x = torch.ones(2, requires_grad=True)
+    y = x.exp()
+    y.grad_fn.register_prehook(wait_for_stream_in_engine)  # type: ignore[union-attr]
+    y.sum().backward()
+    assert [event.operation for event in trace.events] == ["ExpBackward0"]
+
+
+class _InEngine:
+    """Called by the engine without a Python frame of its own."""
+
+    def fire_callbacks(self, gradients: object) -> None:
+        STREAM.fire_callbacks(0)
+
+
+wait_for_stream_in_engine = _InEngine().fire_callbacks
 
 
 def line_of_next() -> int:
@@ -628,6 +661,17 @@ def test_a_wait_without_a_call_takes_none_from_the_next() -> None:
     assert alone == []
 
 
+def test_threads_that_the_profiler_has_not_met_are_found_by_their_other_name() -> None:
+    ident = 0x7F12_8765_4321
+    for thread in (5, 0x8765_4321, 0x8765_4321 - (1 << 32)):  # the latter as a signed number
+        joined, alone = join(
+            [wait("stream", 0, thread=5)._replace(ident=ident)],
+            [RuntimeCall("cudaStreamSynchronize", thread, 1, 2 * MS)],
+        )
+        assert [seconds for _, seconds in joined] == [pytest.approx(0.002)]
+        assert alone == []
+
+
 class KinetoEvent:
     def __init__(self, name: str, began: int, took: int) -> None:
         self.name, self.start_ns, self.duration_ns = lambda: name, lambda: began, lambda: took
@@ -652,7 +696,7 @@ class Profile:
 
 def test_a_trace_has_stall_times(monkeypatch: pytest.MonkeyPatch) -> None:
     profile = Profile()
-    monkeypatch.setattr(profiler, "_profile", lambda: profile)
+    monkeypatch.setattr(profiler, "profile_runtime", lambda: profile)
     told: list[Event] = []
     with Tracer("cuda", stall_times=True, sink=told.append) as found:
         for took in (3 * MS, 5 * MS):
@@ -681,7 +725,7 @@ def test_torchs_clock_is_ours() -> None:
     with cpu_profile() as profile:
         torch.ones(3)
     began = min(event.start_ns() for event in profile.kineto_results.events())
-    assert before - profiler._SLACK < began < time.time_ns()
+    assert before - profiler.SLACK < began < time.time_ns()
     assert {event.device_resource_id() for event in profile.kineto_results.events()} == {threading.get_native_id()}
 
 
@@ -695,7 +739,7 @@ def test_another_profiler_is_left_alone() -> None:
 
 
 def test_a_profiler_that_starts_later_gets_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(profiler, "_profile", cpu_profile)
+    monkeypatch.setattr(profiler, "profile_runtime", cpu_profile)
     with Tracer("cuda", stall_times=True) as found:
         wait_for_stream()
         with cpu_profile() as theirs:
@@ -709,7 +753,7 @@ def test_a_profiler_that_does_not_start_costs_the_stall_times_only(monkeypatch: 
     def broken() -> Any:
         raise RuntimeError("CUPTI_ERROR_MULTIPLE_SUBSCRIBERS")
 
-    monkeypatch.setattr(profiler, "_profile", broken)
+    monkeypatch.setattr(profiler, "profile_runtime", broken)
     with pytest.warns(RuntimeWarning, match="MULTIPLE_SUBSCRIBERS"), Tracer("cuda", stall_times=True) as found:
         wait_for_stream()
     assert len(found.events) == 1

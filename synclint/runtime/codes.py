@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from synclint.facts import all_facts
+from synclint.facts import all_facts, facts_for
 
 if TYPE_CHECKING:
     from synclint.runtime.event import Event
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 def codes(event: Event) -> tuple[str, ...]:
     """The codes of the rules that report such a wait, sorted; none where no rule does yet."""
+    if not event.operation.startswith("aten::") and event.cause == "library-internal":  # nothing but its name is known
+        spelled = [fact for fact in facts_for(event.operation) if fact.event == event.kind]
+        return tuple(sorted({code for fact in spelled for code in fact.rules}))
     names = {event.operation}
     if event.operation.startswith("aten::"):
         names.add(event.operation.partition(".")[0])  # a fact that leaves the overload open
@@ -31,6 +34,8 @@ def _codes() -> dict[tuple[str, str, str, str], frozenset[str]]:
     found: dict[tuple[str, str, str, str], frozenset[str]] = {}
     for fact in all_facts():
         for operation in fact.operations:
-            key = (operation, fact.event, fact.cause, fact.direction)
-            found[key] = found.get(key, frozenset()) | frozenset(fact.rules)
+            # Where torch itself only says that it waits for the stream, the way of a copy is not known.
+            for direction in {fact.direction, "stream"} if fact.cause == "blocking-copy" else {fact.direction}:
+                key = (operation, fact.event, fact.cause, direction)
+                found[key] = found.get(key, frozenset()) | frozenset(fact.rules)
     return found

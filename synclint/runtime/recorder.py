@@ -43,8 +43,9 @@ class Recorder:
         stream: int = 0,
         capture: bool = False,
         may_raise: bool = True,
+        site: Site | None = None,
     ) -> Event | None:
-        """Note one event of the code that runs now, and return it.
+        """Note one event of the code that runs now, or of ``site`` (what was wrong may be found out later). Returns it.
 
         Raises SyncError inside ``no_sync()`` if ``may_raise``; a back end that is called where exceptions are lost
         says no, and the block raises when it ends. What torch's compiler and graph capture wait for is no event (None).
@@ -53,7 +54,8 @@ class Recorder:
             return None
         self._busy.on = True
         try:
-            site, scope, backward = self._where()
+            here, scope, backward = self._where()
+            site = here if site is None else site
             if site.machinery:
                 return None
             allowed = scope.reason if scope is not None and scope.reason is not None else ""

@@ -46,11 +46,18 @@ def call_of(frame: FrameType | None) -> Call | None:
 def _call(spellings: tuple[str, ...]) -> Call:
     release = torch_release()
     for spelling in spellings:
-        for fact in facts.facts_for(spelling):
-            if fact.event == "sync" and facts.applies(fact, lambda predicate: None, release) is not False:
-                # Which way a copy goes is not to be seen from here.
-                blind = fact.cause == "blocking-copy"
-                return Call(fact.operations[-1], fact.cause, Direction.STREAM if blind else Direction(fact.direction))
+        waiting = [
+            fact
+            for fact in facts.facts_for(spelling)
+            if fact.event == "sync" and facts.applies(fact, lambda predicate: None, release) is not False
+        ]
+        if not waiting:
+            continue
+        if len({fact.cause for fact in waiting}) > 1:  # x[i] may read, copy or count: not to be seen from here
+            return Call(spelling, "library-internal", Direction.STREAM)
+        leaf = [name for name in waiting[0].operations if not name.endswith("out")][-1]
+        directions = {fact.direction for fact in waiting}
+        return Call(leaf, waiting[0].cause, Direction(directions.pop()) if len(directions) == 1 else Direction.STREAM)
     return Call(spellings[0], "library-internal", Direction.STREAM)
 
 

@@ -7,6 +7,7 @@ They have no line.
 
 from __future__ import annotations
 
+import inspect
 import re
 import threading
 import time
@@ -38,11 +39,13 @@ _WAITS = {name: kind for kind, names in ENDS.items() if kind != "copy" for name 
 }
 _FREES = frozenset(("cudaFree", "cudaFreeHost", "cuMemUnmap", "hipFree", "hipHostFree"))
 _ALLOCATES = frozenset(("cudaMalloc", "cudaHostAlloc", "cudaMallocHost", "hipMalloc", "hipHostMalloc"))
-_SLACK = 50_000  # nanoseconds: both clocks count from the epoch, but are read by different means
+SLACK = 50_000  # nanoseconds: both clocks count from the epoch, but are read by different means
+_HALF = 0xFFFF_FFFF
 
 
 class RuntimeCall(NamedTuple):
-    """A call of the CUDA runtime. Times are in nanoseconds since the epoch, ``thread`` is the native id."""
+    """A call of the CUDA runtime. Times are in nanoseconds since the epoch. ``thread`` is the native id, or for threads
+    that the profiler has not met the lower half of what pthreads call it."""
 
     name: str
     thread: int
@@ -68,7 +71,7 @@ class StallTimes:
         self._recorder = recorder
         self._watch = watch
         self._window = window
-        self._make = profile or _profile
+        self._make = profile or profile_runtime
         self._profile: Any = None
         self._thread = 0
         self._started = 0
@@ -144,13 +147,15 @@ def join(waits: list[Wait], calls: list[RuntimeCall]) -> tuple[list[tuple[Wait, 
     """
     joined: list[tuple[Wait, float]] = []
     alone: list[RuntimeCall] = []
+    native = {wait.ident & _HALF: wait.thread for wait in waits}
+    calls = [call._replace(thread=native.get(call.thread & _HALF, call.thread)) for call in calls]
     for thread in {wait.thread for wait in waits} | {call.thread for call in calls}:
         mine = sorted((wait for wait in waits if wait.thread == thread), key=lambda wait: wait.began)
         theirs = [call for call in calls if call.thread == thread]
         at = 0
         for number, wait in enumerate(mine):
             first = at
-            while at < len(theirs) and theirs[at].began < wait.began - _SLACK:
+            while at < len(theirs) and theirs[at].began < wait.began - SLACK:
                 at += 1
             alone += theirs[first:at]
             until = mine[number + 1].began if number + 1 < len(mine) else float("inf")
@@ -186,5 +191,11 @@ def unreported(call: RuntimeCall) -> Event | None:
     return None
 
 
-def _profile() -> Any:
-    return torch.autograd.profiler.profile(use_cpu=False, use_device="cuda", use_kineto=True)
+def profile_runtime() -> Any:
+    """torch's profiler for the calls of the CUDA runtime: no operators, no stacks and, where torch can leave them out,
+    no kernels."""
+    profile = torch.autograd.profiler.profile
+    keywords: dict[str, Any] = {"use_cpu": False, "use_device": "cuda", "use_kineto": True}
+    if "activity_filters" in inspect.signature(profile.__init__).parameters:
+        keywords["activity_filters"] = {torch.profiler.ProfilerActivity.CUDA: {"CUDA_RUNTIME"}}
+    return profile(**keywords)

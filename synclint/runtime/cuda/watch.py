@@ -24,12 +24,14 @@ WaitKind = Literal["stream", "device", "event", "copy"]
 
 
 class Wait(NamedTuple):
-    """A wait that was recorded. ``began`` is in nanoseconds since the epoch, just before it."""
+    """A wait that was recorded. ``began`` is in nanoseconds since the epoch, just before it. ``thread`` is the native
+    id; ``ident`` is what Python (and pthreads) call the thread."""
 
     kind: WaitKind
     thread: int
     began: int
     event: Event
+    ident: int = 0
 
 
 class Watch:
@@ -51,8 +53,7 @@ class Watch:
         """The callback of torch before it waits for a stream."""
         if self._local.silent:
             return
-        call = self._local.call or call_of(_caller()) or _engine_call()
-        self._note("stream", call, stream, may_raise=False)
+        self._note("stream", self._local.call or _call(_caller()), stream, may_raise=False)
 
     def on_device(self) -> None:
         """The callback of torch before it waits for the whole device."""
@@ -115,7 +116,7 @@ class Watch:
 
     def _keep(self, kind: WaitKind, began: int, event: Event | None) -> None:
         if event is not None and self.keep:
-            self.waits.append(Wait(kind, threading.get_native_id(), began, event))
+            self.waits.append(Wait(kind, threading.get_native_id(), began, event, threading.get_ident()))
 
 
 class _Local(threading.local):
@@ -136,8 +137,10 @@ def _caller() -> FrameType | None:
     return frame
 
 
-def _engine_call() -> Call:
-    """Where there is no Python to read: a thread of the autograd engine knows which node it runs."""
+def _call(frame: FrameType | None) -> Call:
+    """What waits: as the frame says; where it has only called the autograd engine, as that says of the node it runs."""
     node = torch._C._current_autograd_node()
-    name = "cudaStreamSynchronize" if node is None else node.name()
-    return Call(name, "library-internal", Direction.STREAM)
+    in_engine = frame is None or frame.f_code.co_name == "_engine_run_backward"
+    if in_engine and node is not None:
+        return Call(node.name(), "library-internal", Direction.STREAM)
+    return call_of(frame) or Call("cudaStreamSynchronize", "library-internal", Direction.STREAM)

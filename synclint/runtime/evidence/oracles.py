@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 
 from synclint.runtime.cuda.debug_mode import MESSAGE
-from synclint.runtime.cuda.profiler import ENDS, RuntimeCall, runtime_calls
+from synclint.runtime.cuda.profiler import ENDS, SLACK, RuntimeCall, profile_runtime, runtime_calls
 from synclint.runtime.cuda.sleep import SleepOracle
 from synclint.runtime.evidence.records import OracleName, Seen
 from synclint.runtime.tracer import Tracer
@@ -79,12 +79,12 @@ class ProfilerOracle:
 
     def see(self, function: Callable[[], object], passed_over: str) -> Seen:
         torch.cuda.synchronize()
-        with torch.autograd.profiler.profile(use_cpu=False, use_device="cuda", use_kineto=True) as profile:
+        with profile_runtime() as profile:
             began = time.time_ns()
             host = _timed(function)
             ended = time.time_ns()
         calls = runtime_calls(profile.kineto_results.events())
-        return of_calls([call for call in calls if began <= call.began < ended], host)
+        return of_calls([call for call in calls if began - SLACK <= call.began < ended], host)
 
 
 class BehaviourOracle:

@@ -126,6 +126,9 @@ def _backward(patches: Patches, recorder: Recorder) -> None:
     real = graph._engine_run_backward
 
     def run_backward(*args: Any, **kwargs: Any) -> Any:
+        races = state.running().races
+        if races is not None:
+            races.backward()
         with recorder.running_backward(), torch.autograd.set_multithreading_enabled(False):
             return real(*args, **kwargs)
 

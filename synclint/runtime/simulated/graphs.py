@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from synclint.runtime.simulated import state
 from synclint.runtime.simulated.aliases import as_cpu
 from synclint.runtime.simulated.compute import tensors_in
+from synclint.runtime.simulated.run import compute
 from synclint.runtime.simulated.streams import Stream, StreamContext
 from synclint.runtime.simulated.views import view
 
@@ -33,16 +34,12 @@ class Tape:
             self._steps.append(_Step(operator, args, kwargs, result))
 
     def play(self) -> None:
-        races = state.running().races
+        simulation = state.running()
         for operator, args, kwargs, result in self._steps:
-            if races is not None:
-                races.before(operator, args, kwargs)
-            again = operator.kernel(operator, args, kwargs)
+            again = compute(simulation, operator, args, kwargs)
             for old, new in zip(tensors_in(result), tensors_in(again), strict=True):
                 if old is not new and old.is_cuda:
                     as_cpu(old).copy_(as_cpu(new))
-            if races is not None:
-                races.after(operator, args, kwargs, result)
 
 
 class CUDAGraph:

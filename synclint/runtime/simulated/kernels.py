@@ -116,3 +116,13 @@ def _depthwise(operator: Operator, args: tuple[Any, ...], kwargs: Mapping[str, A
     source, weight, _, bias, stride, padding, dilation = (aliases.host(one) for one in args)
     convolve = torch.nn.functional.conv2d if weight.dim() == 4 else torch.nn.functional.conv3d
     return as_cuda(convolve(source, weight, bias, stride, padding, dilation, groups=source.shape[1]))
+
+
+@_for("_foreach_copy_")
+def _copy_each(operator: Operator, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """One ``copy_`` for each pair: those between host and device wait, or do not, as they would alone."""
+    targets, sources = args[0], args[1]
+    asynchronous = args[2] if len(args) > 2 else kwargs.get("non_blocking", False)
+    for target, source in zip(targets, sources, strict=True):
+        target.copy_(source, non_blocking=asynchronous)
+    return targets

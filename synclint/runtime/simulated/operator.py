@@ -25,18 +25,18 @@ Kernel = Callable[["Operator", tuple[Any, ...], Mapping[str, Any]], Any]
 class Operator:
     """An overload and its kernel. ``outs`` are its ``out=`` arguments, ``tensors`` the positions of single tensors.
 
-    ``own`` says that the kernel is written for it; else it is the general one. ``questions`` are what the facts about
+    ``writes`` are the positions and the names of those that it writes to. ``questions`` are what the facts about
     its waits ask; None where no fact says that it waits.
     """
 
     op: Any
     name: str
     kernel: Kernel
-    own: bool
     mixed: bool
     mutates: bool
     outs: tuple[str, ...]
     tensors: tuple[int, ...]
+    writes: frozenset[int | str]
     questions: Question | None
 
     @classmethod
@@ -49,12 +49,17 @@ class Operator:
             op=op,
             name=f"{space}::{local}",
             kernel=kernel or kernels[""],
-            own=kernel is not None,
             mixed=space == "aten" and local in _MIXED,
             mutates=schema.is_mutable,
             outs=tuple(one.name for one in schema.arguments if one.is_out),
             tensors=tuple(
                 at for at, one in enumerate(schema.arguments) if str(one.type) in ("Tensor", "Optional[Tensor]")
+            ),
+            writes=frozenset(
+                key
+                for at, one in enumerate(schema.arguments)
+                if one.alias_info is not None and one.alias_info.is_write
+                for key in (at, one.name)
             ),
             questions=questions_of(f"{space}::{local}", [one.name for one in schema.arguments]),
         )

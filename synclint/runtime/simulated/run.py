@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from synclint.runtime.simulated import state, waits
 
 if TYPE_CHECKING:
     from synclint.runtime.simulated.operator import Operator
+    from synclint.runtime.simulated.state import Simulation
 
 
 def kernel(operator: Operator) -> Callable[..., Any]:
@@ -19,17 +20,24 @@ def kernel(operator: Operator) -> Callable[..., Any]:
         simulation.operators += 1
         if operator.questions is not None:
             waits.tell(simulation, operator.name, operator.questions, args, kwargs)
-        races = simulation.races
-        if races is not None:
-            races.before(operator, args, kwargs)
-        result = operator.kernel(operator, args, kwargs)
-        if races is not None:
-            races.after(operator, args, kwargs, result)
         if simulation.tape is not None:
+            result = operator.kernel(operator, args, kwargs)
             simulation.tape.append(operator, args, kwargs, result)
-        return result
+            return result
+        return compute(simulation, operator, args, kwargs)
 
     return on_cuda
+
+
+def compute(simulation: Simulation, operator: Operator, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """The result, with the race mode looking on where it is on."""
+    races = simulation.races
+    if races is None:
+        return operator.kernel(operator, args, kwargs)
+    with races.around(operator, args, kwargs):
+        result = operator.kernel(operator, args, kwargs)
+    races.after(operator, args, kwargs, result)
+    return result
 
 
 def refusing(what: str) -> Callable[..., Any]:

@@ -15,7 +15,8 @@ from synclint.runtime.simulated.waits import release
 KNOWN = frozenset({(2, 11), (2, 13)})
 KNOWN_PYTHON = frozenset({(3, 11)})
 
-_UNTESTED = "SYNCLINT_SIMULATED_SELFTEST"
+_CHILD = "from synclint.runtime.simulated.selftest import main; main()"
+_MARK = "synclint-selftest"
 _TIMEOUT = 180.0  # seconds
 
 
@@ -25,21 +26,17 @@ def check_release() -> None:
         raise Unsupported(f"it is made for Linux, and this is {sys.platform}")
     if release() in KNOWN and sys.version_info[:2] in KNOWN_PYTHON:
         return
-    if sys.flags.interactive or _is_child():
-        return
+    if sys.argv[1:] == [_MARK]:
+        return  # this is the child
     reason = _try_in_child(sys.executable, torch.__version__)
     if reason:
         raise Unsupported(reason)
 
 
-def _is_child() -> bool:
-    return _UNTESTED in sys.argv
-
-
 @cache
 def _try_in_child(python: str, version: str) -> str:
     """Empty where the self-test passes, else the reason."""
-    command = [python, "-c", "from synclint.runtime.simulated.selftest import main; main()", _UNTESTED]
+    command = [python, "-c", _CHILD, _MARK]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
     except subprocess.TimeoutExpired:

@@ -39,11 +39,12 @@ class Stream:
         from synclint.runtime.simulated.waits import wait
 
         wait(state.running(), "torch.cuda.Stream.synchronize", self.cuda_stream)
+        self.query()
 
     def query(self) -> bool:
         races = _races()
         if races is not None:
-            races.host_waits("stream", self.cuda_stream)
+            races.host_waits_for(self.cuda_stream)
         return True
 
     def is_capturing(self) -> bool:
@@ -118,7 +119,7 @@ class Event:
     def query(self) -> bool:
         races = _races()
         if races is not None:
-            races.host_knows(self._clock)
+            races.host_waits(self._clock)
         return True
 
     def synchronize(self) -> None:
@@ -127,9 +128,7 @@ class Event:
         if self._time is None:
             return  # an event that was never recorded does not make the host wait
         wait(state.running(), "torch.cuda.Event.synchronize", self._stream)
-        races = _races()
-        if races is not None:
-            races.host_knows(self._clock)
+        self.query()
 
     def elapsed_time(self, end: Event) -> float:
         if not (self.enable_timing and end.enable_timing):

@@ -125,12 +125,16 @@ def tell(simulation: Simulation, name: str, question: Question, args: Sequence[A
             found = fact
     if found is not None:
         _record(simulation, name, found)
+        if found.event == "sync" and simulation.races is not None:
+            simulation.races.host_waits_for(current_stream().cuda_stream)
 
 
 def wait(simulation: Simulation, operation: str, stream: int | None = None) -> None:
     """Records an explicit wait (``torch.cuda.synchronize``). ``stream``: the one that is waited for."""
     for fact in _facts_about()[operation]:
         _record(simulation, operation, fact, stream)
+        if fact.direction == "device" and simulation.races is not None:
+            simulation.races.host_waits_for_all()
 
 
 def _record(simulation: Simulation, operation: str, fact: Fact, stream: int | None = None) -> None:
@@ -139,8 +143,6 @@ def _record(simulation: Simulation, operation: str, fact: Fact, stream: int | No
         if simulation.debug_mode == 2:
             raise RuntimeError(_WARNING)
         warnings.warn(_WARNING, stacklevel=_outside())
-    if fact.event == "sync" and simulation.races is not None:
-        simulation.races.host_waits(fact.direction, handle)
     simulation.recorder.record(
         operation,
         fact.cause,

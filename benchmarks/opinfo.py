@@ -1,0 +1,167 @@
+"""How many operators the simulated device gets right, by PyTorch's own samples of each operator.
+
+    python benchmarks/opinfo.py [--dtype float32] [--every 1] [--json]
+
+Each sample runs on the CPU and on the simulated device, with the same random numbers; results and gradients must be
+equal within rounding, and results on the device where an argument is. An operator is right if all its samples are.
+Where the values depend on random numbers, or are what was in memory before, only shapes, dtypes and devices count.
+Samples on which the CPU fails are not counted. ``--every 10`` takes every tenth operator. Exit status 1 if an operator
+is wrong. Needs the package expecttest, as PyTorch's own tests do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch.testing._internal.common_methods_invocations import op_db
+from torch.utils._pytree import tree_flatten, tree_map
+
+from synclint.runtime import Tracer
+
+UNINITIALISED = ("empty", "new_empty")
+
+
+class Outcome(NamedTuple):
+    """Samples and gradients compared for one operator, and what was wrong, if anything."""
+
+    name: str
+    samples: int
+    gradients: int
+    wrong: list[str]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--every", type=int, default=1, help="take every n-th operator")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    dtype = getattr(torch, options.dtype)
+    begun = time.perf_counter()
+    with Tracer("simulated", roots=()):
+        operators = [op for op in op_db if dtype in op.supported_dtypes("cuda")][:: options.every]
+        outcomes = [judge(op, dtype) for op in operators]
+    compared = [one for one in outcomes if one.samples]
+    wrong = [one for one in compared if one.wrong]
+    summary = {
+        "torch": torch.__version__,
+        "dtype": options.dtype,
+        "operators": len(outcomes),
+        "right": len(compared) - len(wrong),
+        "not comparable": [one.name for one in outcomes if not one.samples and not one.wrong],
+        "wrong": {one.name: one.wrong for one in outcomes if one.wrong},
+        "samples": sum(one.samples for one in outcomes),
+        "gradients": sum(one.gradients for one in outcomes),
+        "seconds": round(time.perf_counter() - begun, 1),
+    }
+    print(json.dumps(summary) if options.json else "\n".join(f"{key}: {value}" for key, value in summary.items()))
+    sys.exit(bool(wrong))
+
+
+def judge(op: Any, dtype: torch.dtype) -> Outcome:
+    name = f"{op.name}.{op.variant_test_name}" if op.variant_test_name else op.name
+    grad = dtype.is_floating_point and op.supports_autograd
+    samples = gradients = 0
+    wrong: list[str] = []
+    torch.manual_seed(0)
+    try:
+        found = list(op.sample_inputs("cpu", dtype, requires_grad=grad))
+    except Exception as error:  # what an operator's samples may raise is not known
+        return Outcome(name, 0, 0, [] if isinstance(error, (RuntimeError, NotImplementedError)) else [repr(error)])
+    for at, sample in enumerate(found):
+        call = (sample.input, sample.args, sample.kwargs)
+        ours = tree_map(to_device, call)  # before the CPU runs: the operator may write to its arguments
+        try:
+            expected = run(op, call)
+        except Exception:  # not a question to the simulated device
+            continue
+        samples += 1
+        try:
+            got = run(op, ours)
+            placed = any(one.dim() for one in tensors(ours)) or "device" in sample.kwargs
+            exact = not op.name.startswith(UNINITIALISED) and not random(op, call)
+            compare(got, expected, placed, exact)
+            if grad and exact:
+                gradients += same_gradients(got, ours, expected, call)
+        except Exception as error:  # whatever it is, the operator is wrong
+            wrong.append(
+                f"sample {at}: {type(error).__name__}: {str(error).splitlines()[0][:160] if str(error) else ''}"
+            )
+    return Outcome(name, samples, gradients, wrong)
+
+
+def random(op: Any, call: Any) -> bool:
+    """Whether the values depend on the state of the generator."""
+    try:
+        one, other = (list(tensors(run(op, tree_map(copied, call), seed))) for seed in (1, 2))
+    except Exception:  # it cannot be run again
+        return False
+    return any(
+        not a.is_sparse and not torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in zip(one, other, strict=True)
+    )
+
+
+def copied(value: Any) -> Any:
+    return value.detach().clone() if isinstance(value, torch.Tensor) else value
+
+
+def run(op: Any, call: Any, seed: int = 1) -> Any:
+    torch.manual_seed(seed)
+    source, args, kwargs = call
+    return op(source, *args, **kwargs)
+
+
+def to_device(value: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone().to("cuda").requires_grad_(value.requires_grad)
+    if isinstance(value, torch.device) or value == "cpu":
+        return torch.device("cuda")
+    return value
+
+
+def tensors(value: Any) -> Iterator[torch.Tensor]:
+    return (one for one in tree_flatten(value)[0] if isinstance(one, torch.Tensor))
+
+
+def compare(got: Any, expected: Any, placed: bool, exact: bool) -> None:
+    """Raises AssertionError where they differ."""
+    pairs = list(zip(tree_flatten(got)[0], tree_flatten(expected)[0], strict=True))
+    for ours, theirs in pairs:
+        if not isinstance(theirs, torch.Tensor):
+            assert ours == theirs or ours != ours, f"{ours} is not {theirs}"
+            continue
+        assert ours.is_cuda or not placed, "a result is not on the device"
+        assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype), "a result has another shape or dtype"
+        if exact:
+            torch.testing.assert_close(ours.detach().cpu(), theirs.detach().cpu(), equal_nan=True, check_stride=False)
+
+
+def same_gradients(got: Any, ours: Any, expected: Any, theirs: Any) -> int:
+    """The number of gradients compared."""
+    mine, reference = gradients_of(got, ours), gradients_of(expected, theirs)
+    for one, other in zip(mine, reference, strict=True):
+        assert (one is None) == (other is None), "a gradient is missing"
+        if one is not None and other is not None:
+            torch.testing.assert_close(one.cpu(), other.cpu(), equal_nan=True, check_stride=False)
+    return sum(one is not None for one in reference)
+
+
+def gradients_of(results: Any, inputs: Any) -> tuple[torch.Tensor | None, ...]:
+    out = [one for one in tensors(results) if one.requires_grad and not one.is_complex()]
+    into = [one for one in tensors(inputs) if one.requires_grad]
+    if not out or not into:
+        return ()
+    total = torch.stack([one.to_dense().sum() if one.is_sparse else one.sum() for one in out]).sum()
+    return torch.autograd.grad(total, into, allow_unused=True)
+
+
+if __name__ == "__main__":
+    main()
