@@ -341,7 +341,8 @@ def test_control_c_interrupts_the_command_once_and_still_reports(project: Path) 
     program = (
         "import sys, time, torch\n"
         "torch.item()\n"
-        "try:\n    print('ready', flush=True)\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    print('interrupted', flush=True)\n"
+        "try:\n    print('ready', flush=True)\n    time.sleep(60)\n"
+        "except KeyboardInterrupt:\n    print('interrupted', flush=True)\n"
         "time.sleep(0.5)\n"
         "sys.exit(9)\n"
     )
