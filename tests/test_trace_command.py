@@ -130,6 +130,8 @@ def test_what_goes_wrong_is_said(
     [
         (["train.py", "--lr", "3", "--", "x"], ["train.py", "--lr", "3", "--", "x"]),
         (["--", "-m", "pytest", "-x"], ["-m", "pytest", "-x"]),
+        (["--races", "-m", "pytest", "--", "-x"], ["-m", "pytest", "--", "-x"]),
+        (["train.py", "-m", "big"], ["train.py", "-m", "big"]),
         (["--backend", "simulated", "--races", "torchrun", "--races"], ["torchrun", "--races"]),
         (["--races", "--", "merge"], ["merge"]),
     ],
