@@ -130,6 +130,15 @@ def test_a_back_end_that_cannot_run_ends_the_program_with_2(project: Path) -> No
     assert (project.parent / "said").read_text() == "before\nsynclint: error: there is no GPU\n"
 
 
+def test_a_back_end_that_cannot_be_imported_says_so(project: Path) -> None:
+    env = environment(project)
+    with (project.parent / "site" / "sitecustomize.py").open("a") as file:
+        file.write("    tracer.load_backend = lambda *_: __import__('no_such_module')\n")
+    done = run(project, "import torch\nprint('after')\n", env=env)
+    assert done.status == 2
+    assert done.failures[0].endswith("No module named 'no_such_module'")
+
+
 def test_operators_that_are_not_simulated_travel_in_the_trace(project: Path) -> None:
     trace = run(project, "import torch\ntorch.refuse()\ntorch.item()\ntorch.refuse()\n").trace()
     assert trace.not_simulated == {"aten::absent": 2}
