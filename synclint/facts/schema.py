@@ -93,7 +93,7 @@ PROPERTIES = tuple("cuda cpu pinned dense bool rank0 single empty host scalar ho
 
 #: What may be asked of the call: boolean arguments, and capture (a CUDA graph is being captured), requires-grad,
 #: sorts (``isin``: so many elements that it sorts both sides).
-FLAGS = ("non-blocking", "accumulate", "assume-unique", "capture", "requires-grad", "sorts")
+FLAGS = ("non-blocking", "accumulate", "assume-unique", "unsafe", "capture", "requires-grad", "sorts")
 
 #: Every predicate that a fact may ask: ``<operand>.<property>`` or a flag.
 VOCABULARY: frozenset[str] = frozenset([f"{operand}.{name}" for operand in OPERANDS for name in PROPERTIES] + [*FLAGS])

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from synclint.runtime.simulated import compute, kernels, recurrent, run, sparse, views
+from synclint.runtime.simulated import compute, kernels, recurrent, run, sparse, state, views
 from synclint.runtime.simulated.operator import Operator
 from synclint.runtime.simulated.unsupported import Unsupported
 
@@ -24,7 +24,7 @@ KERNELS = {**compute.KERNELS, **views.KERNELS, **kernels.KERNELS, **recurrent.KE
 # Composite operators that CUDA implements itself, and whose pieces say less than the whole about waits.
 _WHOLE = frozenset("_to_copy copy_ convolution convolution_backward multinomial repeat_interleave.Tensor".split())
 
-# Beside CUDA in CUDA builds: keys under which real kernels would be called for tensors of the device.
+# Other kinds of tensors of the device. In CUDA builds, real kernels would be called for them.
 _OTHER_KEYS = ("SparseCsrCUDA", "QuantizedCUDA", "NestedTensorCUDA")
 
 _Library: Any = torch.library.Library
@@ -75,6 +75,15 @@ def _fallbacks(library: Any) -> None:
 
     library.fallback(on_cuda, "CUDA")
     library.fallback(on_sparse, "SparseCUDA")
+    for key in _OTHER_KEYS:
+        library.fallback(_refusing_all(key), key)
+
+
+def _refusing_all(key: str) -> Callable[..., Any]:
+    def refuse(op: Any, *args: Any, **kwargs: Any) -> Any:
+        raise state.running().refuse(f"{op._schema.name} for {key} tensors")
+
+    return refuse
 
 
 def describe(op: Any) -> Operator:

@@ -47,7 +47,12 @@ _OPERANDS = {
     "sorter": "sorter",
     "output_size": "output-size",
 }
-_FLAGS = {"non-blocking": "non_blocking", "accumulate": "accumulate", "assume-unique": "assume_unique"}
+_FLAGS = {
+    "non-blocking": "non_blocking",
+    "accumulate": "accumulate",
+    "assume-unique": "assume_unique",
+    "unsafe": "unsafe",
+}
 
 
 def release() -> tuple[int, int]:
