@@ -3,6 +3,7 @@ would call them, the driver, is missing and played by hand."""
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import warnings
@@ -21,7 +22,7 @@ from torch.cuda import _gpu_trace  # noqa: E402
 
 from synclint import facts  # noqa: E402
 from synclint.finding import Direction  # noqa: E402
-from synclint.runtime import SyncError, Tracer, allow_sync, no_sync  # noqa: E402
+from synclint.runtime import SyncError, Tracer, allow_sync, no_sync, tracer  # noqa: E402
 from synclint.runtime.codes import codes  # noqa: E402
 from synclint.runtime.cuda import CudaBackend, callbacks, calls, copies, debug_mode, profiler  # noqa: E402
 from synclint.runtime.cuda.callbacks import Callbacks  # noqa: E402
@@ -81,6 +82,25 @@ def test_without_a_gpu_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(BackendError, match="needs a GPU: this is a build of torch without CUDA"), Tracer("cuda"):
         pass
+
+
+def test_whether_there_is_a_gpu_is_asked_so_that_children_can_still_use_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "PYTORCH_NVML_BASED_CUDA_CHECK"
+    asked: list[str | None] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(asked.append(os.environ.get(name))) or True)
+    monkeypatch.delenv(name, raising=False)
+    assert tracer.gpu_available()
+    assert name not in os.environ
+    monkeypatch.setenv(name, "0")
+    assert tracer.gpu_available()
+    assert os.environ[name] == "0"
+    assert asked == ["1", "1"]
+
+
+def test_a_forked_child_may_forbid_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "_is_in_bad_fork", lambda: True)
+    with Tracer("cuda"), no_sync():
+        assert FakeMode.value == 0, "the mode cannot be read there"
 
 
 def test_callbacks_become_events(trace: Trace) -> None:

@@ -20,7 +20,7 @@ from synclint.runtime.event import Event, Frame  # noqa: E402
 from synclint.runtime.evidence import child, own_tests, samples, stages  # noqa: E402
 from synclint.runtime.evidence.child import SimulatedHalf  # noqa: E402
 from synclint.runtime.evidence.oracles import of_calls, of_events  # noqa: E402
-from synclint.runtime.evidence.records import Seen, read  # noqa: E402
+from synclint.runtime.evidence.records import EvidenceError, Seen, read  # noqa: E402
 from synclint.runtime.evidence.snippets import Snippet  # noqa: E402
 from synclint.runtime.evidence.stages import Aborted, Run, run_row  # noqa: E402
 
@@ -155,6 +155,25 @@ def test_a_stage_that_is_not_wanted_is_left_out(tmp_path: Path) -> None:
     with run._stage("controls") as over:
         assert over is not None
     assert [stage.name for stage in run.evidence.stages] == ["controls"]
+
+
+def test_an_update_keeps_the_other_stages(run: Run, tmp_path: Path) -> None:
+    for name in ("controls", "rows", "samples"):
+        with run._stage(name):
+            run.evidence.rows = [run_row(MINE, "none", [Told(Seen(True))])] if name == "rows" else run.evidence.rows
+            run.evidence.samples = {"add#float32": {"simulated": "S"}}
+    new = Run(tmp_path / "e.json", cuda=False, seconds=60.0, stages=("rows",), update=True)
+    assert new.evidence.samples == run.evidence.samples
+    assert new.evidence.rows == []
+    assert [stage.name for stage in new.evidence.stages] == ["samples"]
+    assert new.evidence.command.startswith(f"{run.evidence.command}; ")
+
+
+def test_only_evidence_of_the_same_device_is_updated(run: Run, tmp_path: Path) -> None:
+    run.evidence.versions["torch"] = "2.6.0"
+    run.evidence.write(tmp_path / "e.json")
+    with pytest.raises(EvidenceError, match="versions"):
+        Run(tmp_path / "e.json", cuda=False, seconds=60.0, update=True)
 
 
 # ---------------------------------------------------------------------- samples

@@ -33,6 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--backend", choices=("auto", "cuda", "simulated"), default="auto")
     parser.add_argument("--seconds", type=float, default=_SECONDS, help="the time for all (default: %(default)g)")
     parser.add_argument("--stages", default="", help="some of: controls, rows, samples, runtime (default: all)")
+    parser.add_argument("--update", action="store_true", help="keep the stages of OUT that are not asked for")
     parser.add_argument("--diff", nargs=2, type=Path, metavar=("A", "B"), help="compare two files instead")
     return parser
 
@@ -56,7 +57,7 @@ def _measure(options: argparse.Namespace) -> int:
         print("error: torch sees no GPU", file=sys.stderr)
         return 2
     try:
-        Run(options.out, cuda=cuda, seconds=options.seconds, stages=stages).measure()
+        Run(options.out, cuda=cuda, seconds=options.seconds, stages=stages, update=options.update).measure()
     except Aborted as error:
         print(f"aborted: {error}", file=sys.stderr)
         return 1
