@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from synclint.config import did_you_mean
+from synclint.facts import fact
 from synclint.lint.engine import load_rules
 from synclint.run import rule_names
 
@@ -108,6 +109,7 @@ def _blocks(rule: Rule) -> Iterator[str]:
         said["Example"] = _fenced(first.code)
         if first.fixed is not None:
             said["Use instead"] = said.get("Use instead") or _fenced(first.fixed)
+    said["Evidence"] = f"{said.get('Evidence', '')}\n\n{_confirmed(rule)}".strip()
     if said[""]:
         yield said.pop("")
     for heading in dict.fromkeys([*HEADINGS, *said]):
@@ -119,6 +121,17 @@ def _blocks(rule: Rule) -> Iterator[str]:
             yield f"becomes\n\n{_fenced(example.fixed)}"
     for fine in rule.VALID:
         yield f"## Not reported{': ' + fine.note if fine.note else ''}\n\n{_fenced(fine.code)}"
+
+
+def _confirmed(rule: Rule) -> str:
+    """Which of the rule's facts a GPU has confirmed."""
+    claimed = [fact(name) for name in sorted(rule.facts)]
+    measured = [one.id for one in claimed if any(evidence.kind == "gpu" for evidence in one.evidence)]
+    if not measured:
+        return "No GPU has confirmed this yet; the simulated device runs the examples."
+    if len(measured) == len(claimed):
+        return "A GPU has confirmed all of this."
+    return f"A GPU has confirmed {', '.join(measured)}; the rest runs on the simulated device alone."
 
 
 def _title(note: str, level: Applicability | None) -> str:

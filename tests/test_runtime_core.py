@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -244,6 +245,34 @@ def test_the_writer_appends_and_adds_up(tmp_path: Path) -> None:
         file.write('{"operation": "cut o')
     assert read(path) == found
     write.close()
+
+
+def test_nothing_is_written_after_it_was_closed(tmp_path: Path) -> None:
+    write = Writer(tmp_path / "t.jsonl", "told", {"pid": 1})
+    write.close()
+    other = os.open(tmp_path / "other", os.O_WRONLY | os.O_CREAT)  # gets the same number
+    write(event(1))
+    write.ran("a.py", 3)
+    write.close()
+    os.close(other)
+    assert (tmp_path / "other").read_bytes() == b""
+    assert read(tmp_path / "t.jsonl").events == []
+
+
+def test_executed_lines_and_absent_operators_add_up(tmp_path: Path) -> None:
+    write = Writer(tmp_path / "t.jsonl", "told", {"pid": 1, "lines": True})
+    for line in (3, 4, 3):
+        write.ran("a.py", line)
+    write.not_simulated({"aten::x": 1})
+    write.not_simulated({"aten::x": 2, "aten::y": 1})
+    found = read(tmp_path / "t.jsonl")
+    assert (found.ran, found.not_simulated) == ({"a.py": {3, 4}}, {"aten::x": 3, "aten::y": 1})
+    assert found.knows_lines
+    found.write(tmp_path / "again.jsonl")
+    assert read(tmp_path / "again.jsonl") == found
+    write.lines_lost()
+    assert not read(tmp_path / "t.jsonl").knows_lines
+    assert not merge([found, Trace([], "told", [{"pid": 2}])]).knows_lines
 
 
 def test_merging_keeps_the_processes(tmp_path: Path) -> None:

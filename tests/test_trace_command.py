@@ -178,7 +178,7 @@ def test_the_costliest_come_first_and_the_allowed_apart(project: Path, capsys: p
         "    count  line",
         "        1  a.py:4 in f",
     ]
-    assert "                      = 4 bytes" in out
+    assert "reads a number (aten::_local_scalar_dense; 4 bytes)" in out[1]
     assert "                      = in /site-packages/lib.py:7 in g" in out
     assert "           = allowed: for the log" in out
 
@@ -297,6 +297,15 @@ def test_files_are_found_from_other_machines(tmp_path: Path, monkeypatch: pytest
     assert files.find("top.py") == "top.py"
 
 
+def test_a_file_that_was_changed_since_is_named(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, err = checked(capsys, "--select=SYN201", "--trace=t.jsonl", "model.py")
+    assert "changed" not in err
+    later = Path("t.jsonl").stat().st_mtime + 10
+    os.utime("model.py", (later, later))
+    _, err = checked(capsys, "--select=SYN201", "--trace=t.jsonl", "model.py")
+    assert "warning: model.py was changed after it was traced" in err
+
+
 @pytest.mark.parametrize("flag", ["--fix", "--diff", "-"])
 def test_a_trace_goes_with_files_as_they_are(flag: str) -> None:
     with pytest.raises(SystemExit):
@@ -323,3 +332,40 @@ def test_the_module_runs_as_a_script(project: Path) -> None:
     done = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert "main.py:12" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal")
+def test_control_c_interrupts_the_command_once_and_still_reports(project: Path) -> None:
+    import pty
+
+    program = (
+        "import sys, time, torch\n"
+        "torch.item()\n"
+        "try:\n    print('ready', flush=True)\n    time.sleep(60)\n"
+        "except KeyboardInterrupt:\n    print('interrupted', flush=True)\n"
+        "time.sleep(0.5)\n"
+        "sys.exit(9)\n"
+    )
+    (project / "main.py").write_text(program)
+    words = [sys.executable, "-m", "synclint", "trace", "--", "main.py"]
+    path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ["PYTHONPATH"]])
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ["PYTHONPATH"] = path
+        os.execv(sys.executable, words)
+    said = b""
+    while b"ready" not in said:
+        said += os.read(terminal, 1024)
+    os.write(terminal, b"\x03")
+    while True:
+        try:
+            more = os.read(terminal, 1024)
+        except OSError:  # the terminal is closed
+            break
+        if not more:
+            break
+        said += more
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert status == 9, said.decode()
+    assert said.count(b"interrupted") == 1
+    assert b"main.py:2 in <module>" in said

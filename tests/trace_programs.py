@@ -52,6 +52,7 @@ class Told:
         import torch
 
         torch.device.recorder = None
+        self.not_simulated = Counter()
 
 
 def load_backend(name, options):

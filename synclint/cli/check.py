@@ -35,10 +35,13 @@ def check(options: Namespace) -> int:
         return 2
     joined = None
     if trace is not None:
+        from synclint.waits.files import changed_since
         from synclint.waits.join import join
 
         findings = [finding for outcome in outcomes for finding in outcome.findings]
         joined = join(trace, findings, [outcome.path for outcome in outcomes])
+        for path in changed_since(options.trace, joined.files):
+            print(f"synclint: warning: {path} was changed after it was traced: lines may not match", file=sys.stderr)
     from synclint.cli.output import report
 
     return report(outcomes, texts, options, joined)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from synclint.runtime.trace import Trace
 
+_NOTHING = """\
+no Python process of the command imported torch (those of `python -I` and `-E`, and below Python 3.10, are not seen)"""
 _IGNORED = "# written by synclint trace\n*\n"
 
 
@@ -61,7 +63,7 @@ def _run(options: Namespace) -> int:
         if single:
             found.write(output)
     if not found.processes and not done.failures:
-        print("synclint: warning: nothing was traced: no Python process of the command imported torch", file=sys.stderr)
+        print(f"synclint: warning: nothing was traced: {_NOTHING}", file=sys.stderr)
     elif found.processes:
         _print(found, as_json=as_json)
         print(f"Trace written to {options.output}; the command took {done.seconds:.1f} s.", file=sys.stderr)

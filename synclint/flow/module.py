@@ -65,12 +65,18 @@ class ModuleFlow:
         self._attributes: dict[tuple[str, str], Value] = {}
         self._assigned: dict[tuple[str, str, str], Value] = {}
         self._module_like: dict[str, bool] = {}
+        self._ancestries: dict[str, list[ClassRecord]] = {}
+        self._instances: dict[str, Value] = {}
         self._depth = 0
 
     # The whole file
 
-    def analyse(self, coldest: Heat = Heat.COLD) -> list[Site]:
-        """The sites in source order. Functions below ``coldest`` are interpreted only where others ask about them."""
+    def analyse(self, coldest: Heat = Heat.COLD, relevant: re.Pattern[bytes] | None = None) -> list[Site]:
+        """The sites in source order.
+
+        Functions below ``coldest``, and those without a match of ``relevant`` in their text, are interpreted only
+        where others ask about them.
+        """
         frame = Frame(self, self.module_scope, self.globals)
         frame.execute(self.tree.body)
         self.sites.update(frame.sites)
@@ -81,7 +87,11 @@ class ModuleFlow:
             self.sites.update(body.sites)
         heats = heat.heat_map(self)
         for qualname in sorted(self.function_nodes, key=self._order):
-            if heats.get(qualname, heat.UNKNOWN)[0] >= coldest or self.function_nodes[qualname].name == "__init__":
+            function = self.function_nodes[qualname]
+            asked = heats.get(qualname, heat.UNKNOWN)[0] >= coldest and (
+                relevant is None or relevant.search(self.source.data, *self.source.span(function))
+            )
+            if asked or function.name == "__init__":
                 self.result(qualname)
         heat.set_heat(heats, [site.scope for site in self.sites.values()])
         found = [site for site in self.sites.values() if site.scope.heat >= coldest]
@@ -111,8 +121,11 @@ class ModuleFlow:
         return known
 
     def instance(self, record: ClassRecord) -> Value:
-        kind = Kind.MODULE if self.is_module_like(record.name) else Kind.INSTANCE
-        return Value(kind, ref=record)
+        known = self._instances.get(record.name)
+        if known is None:
+            kind = Kind.MODULE if self.is_module_like(record.name) else Kind.INSTANCE
+            known = self._instances[record.name] = Value(kind, ref=record)
+        return known
 
     # Classes
 
@@ -141,13 +154,15 @@ class ModuleFlow:
 
     def ancestry(self, class_name: str) -> list[ClassRecord]:
         """The class and its bases in this file, nearest first."""
-        found: list[ClassRecord] = []
-        pending = [class_name]
-        while pending:
-            record = self.record.classes.get(pending.pop(0))
-            if record is not None and record not in found:
-                found.append(record)
-                pending.extend(record.bases)
+        found = self._ancestries.get(class_name)
+        if found is None:
+            found = self._ancestries[class_name] = []
+            pending = [class_name]
+            while pending:
+                record = self.record.classes.get(pending.pop(0))
+                if record is not None and record not in found:
+                    found.append(record)
+                    pending.extend(record.bases)
         return found
 
     def method(self, class_name: str, name: str) -> FunctionRecord | None:
@@ -268,13 +283,15 @@ def analyse(
     wanted: frozenset[str] = frozenset(),
     torch: tuple[int, int] | None = None,
     coldest: Heat = Heat.COLD,
+    relevant: re.Pattern[bytes] | None = None,
 ) -> tuple[ModuleFlow, list[Site]]:
-    """The sites of one file that are at least as hot as ``coldest``, in source order.
+    """The sites of one file that are at least as hot as ``coldest``, in functions that match ``relevant``, in source
+    order.
 
     Raises SourceError when it cannot be parsed.
     """
     module = ModuleFlow(source, wanted, torch)
-    return module, module.analyse(coldest)
+    return module, module.analyse(coldest, relevant)
 
 
 def _settled(value: Value) -> bool:

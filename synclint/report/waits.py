@@ -59,9 +59,8 @@ def table(waits: Sequence[Wait], linted: Linted, *, style: Style) -> Iterator[st
         source = linted.line(wait)
         if source:
             yield f"{margin}{style.dim('|')} {visible(source)}\n"
-        notes = [*wait.details, *([f"allowed: {event.allowed}"] if event.allowed else [])]
-        if wait.inside is not None:
-            notes.insert(0, f"in {_frame(wait.inside)}")
+        notes = [f"in {_frame(wait.inside)}"] if wait.inside is not None else []
+        notes += [f"allowed: {event.allowed}"] if event.allowed else []
         for note in notes:
             yield f"{margin}{style.dim('=')} {visible(note)}\n"
 
@@ -97,7 +96,8 @@ def _what(wait: Wait, linted: Linted, *, style: Style) -> str:
     named = style.red((" " if exact else " or ").join(codes))
     words = [named + ("" if exact else "?")] if codes else []
     words += [DIRECTIONS[event.direction]] if event.direction.value != "none" else []
-    words += [f"{_CAUSES.get(event.cause, event.cause)} ({visible(event.operation)})"]
+    details = [detail for detail in wait.details if detail != event.cause]
+    words += [f"{_CAUSES.get(event.cause, event.cause)} ({visible('; '.join([event.operation, *details]))})"]
     words += ["in backward"] if event.backward else []
     words += ["while a graph is captured"] if event.capture else []
     words += ["at a line of this function that the profile does not name"] if event.in_function else []

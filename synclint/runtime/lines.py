@@ -117,7 +117,7 @@ else:
             return self._line if self._on and self._project(frame.f_code) else None
 
         def _line(self, frame: FrameType, event: str, argument: object) -> Any:
-            if event == "line":
+            if event == "line" and self._on:
                 place = (self._project(frame.f_code), frame.f_lineno)
                 if place not in self._seen:
                     self._seen.add(place)

@@ -136,13 +136,15 @@ def _take(trace: Trace, entry: dict[str, Any]) -> None:
 class Writer:
     """Appends the events of this process to a file, each flushed, so that a process may end at any moment.
 
-    Opens the file with its first line. A forked child must open its own. May be called from any thread.
+    Opens the file with its first line. A forked child must open its own. May be called from any thread, also after
+    :meth:`close`, which then does nothing.
     """
 
     def __init__(self, path: Path, backend: str, process: dict[str, Any]) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
         self._lines: dict[Event, int] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may interrupt a write, and wait for the device, too
+        self._closed = False
         self._append(_header(backend, [process]))
 
     def __call__(self, event: Event) -> None:
@@ -168,10 +170,16 @@ class Writer:
         self._append({"not_simulated": dict(operators)})
 
     def close(self) -> None:
-        os.close(self._file)
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                os.close(self._file)
 
     def _append(self, entry: dict[str, Any]) -> None:
-        os.write(self._file, json.dumps(entry, separators=(",", ":")).encode() + b"\n")
+        line = json.dumps(entry, separators=(",", ":")).encode() + b"\n"
+        with self._lock:
+            if not self._closed:  # its number may be another file's by now
+                os.write(self._file, line)
 
 
 def _header(backend: str, processes: list[dict[str, Any]]) -> dict[str, Any]:

@@ -39,11 +39,13 @@ class Seen:
 @dataclass(frozen=True, slots=True)
 class Joined:
     """``seen`` holds every finding, those that waited first, the costliest first; ``unreported`` are the waits in the
-    linted files that no finding speaks of; ``elsewhere`` counts the lines in other files that wait."""
+    linted files that no finding speaks of; ``elsewhere`` counts the waits in other files; ``files`` are the linted ones
+    that the trace speaks of."""
 
     seen: dict[Finding, Seen] = field(default_factory=dict)
     unreported: tuple[Wait, ...] = ()
     elsewhere: int = 0
+    files: tuple[str, ...] = ()
 
 
 def join(trace: Trace, findings: Iterable[Finding], paths: Sequence[str]) -> Joined:
@@ -54,12 +56,14 @@ def join(trace: Trace, findings: Iterable[Finding], paths: Sequence[str]) -> Joi
         by_path.setdefault(finding.path, []).append(finding)
     waited: dict[Finding, list[Wait]] = {}
     unreported, elsewhere = [], 0
+    spoken: set[str] = set()
     for wait in waits_of(trace.events):
         frame = wait.frame
         path = None if frame is None else files.find(frame.path)
         if frame is None or path is None:
             elsewhere += 1
             continue
+        spoken.add(path)
         known = by_path.get(path, [])
         found = _only(wait, path, known) if wait.event.in_function else explaining(wait.event, known, frame.line)
         for finding in found:
@@ -70,13 +74,14 @@ def join(trace: Trace, findings: Iterable[Finding], paths: Sequence[str]) -> Joi
     for file, lines in trace.ran.items():
         shown = files.find(file)
         if shown is not None:
+            spoken.add(shown)
             ran.setdefault(shown, set()).update(lines)
     seen = {}
     for path, group in by_path.items():
         for finding in group:
             seen[finding] = _seen(finding, waited.get(finding, []), ran.get(path, set()), knows=trace.knows_lines)
     order = sorted(seen, key=lambda one: (*seen[one].sort_key(), one.sort_key()))
-    return Joined({finding: seen[finding] for finding in order}, tuple(unreported), elsewhere)
+    return Joined({finding: seen[finding] for finding in order}, tuple(unreported), elsewhere, tuple(sorted(spoken)))
 
 
 def _only(wait: Wait, path: str, findings: Sequence[Finding]) -> list[Finding]:

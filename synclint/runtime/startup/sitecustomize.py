@@ -43,7 +43,7 @@ class _Torch:
         finders = iter(sys.meta_path[sys.meta_path.index(self) + 1 :])
         found = (finder.find_spec(name, path, target) for finder in finders if hasattr(finder, "find_spec"))
         spec = next((spec for spec in found if spec is not None), None)
-        if spec is None or spec.loader is None:
+        if spec is None or not hasattr(spec.loader, "exec_module") or spec.loader is None:
             return spec
         loader = spec.loader
         execute = loader.exec_module
