@@ -42,16 +42,24 @@ class Run:
     """One run of at most ``seconds``, written to ``path`` as it goes. ``measure`` returns what was found.
 
     With ``update``, the stages that are not asked for stay as they are in the file. Raises EvidenceError where that was
-    taken on another device or with other versions.
+    taken on another device or with other versions. Of the operators, every so-manieth is sampled.
     """
 
     def __init__(
-        self, path: Path, *, cuda: bool, seconds: float, stages: tuple[str, ...] = STAGES, update: bool = False
+        self,
+        path: Path,
+        *,
+        cuda: bool,
+        seconds: float,
+        stages: tuple[str, ...] = STAGES,
+        update: bool = False,
+        every: int = 1,
     ) -> None:
         self._path = path
         self._cuda = cuda
         self._seconds = seconds
         self._stages = stages
+        self._every = every
         self._began = time.monotonic()
         self._snippets = all_snippets()
         self._not_run: list[str] = []
@@ -60,7 +68,7 @@ class Run:
             backend="cuda" if cuda else "simulated",
             device=device.name(cuda=cuda),
             versions=device.versions(cuda=cuda),
-            command=f"{_COMMAND} {path.name} --stages={','.join(stages)} --seconds={seconds:g}",
+            command=f"{_COMMAND} {path.name} --stages={','.join(stages)} --seconds={seconds:g} --every={every}",
             started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             snippets=digest(self._snippets),
         )
@@ -95,7 +103,7 @@ class Run:
                 self._run_rows(over, asked)
         with self._stage("samples") as over:
             if over is not None:
-                half = SimulatedHalf(self._left("samples"))
+                half = SimulatedHalf(self._left("samples"), self._every)
                 self._run_samples(over, lambda on: [samples.TraceCounter(on), samples.DebugModeCounter(on)])
                 self._reason = half.join(self.evidence, self._left("samples")) or self._reason
         with self._stage("runtime") as over:
@@ -150,7 +158,7 @@ class Run:
 
     def _run_samples(self, over: Callable[[], bool], counters: Callable[[ExitStack], list[samples.Counter]]) -> None:
         try:
-            operators = samples.operators()
+            operators = samples.operators()[:: self._every]
         except ImportError as error:  # torch's own test data needs packages that torch does not
             self._reason = f"torch's samples cannot be imported: {error}"
             return
