@@ -228,6 +228,12 @@ def test_like_events_are_joined_the_costliest_first() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", Event.__dataclass_fields__)
+def test_like_events_differ_in_nothing_but_thread_and_amounts(name: str) -> None:
+    changed = replace(event(), **{name: "other"})
+    assert (changed.like == event().like) is (name in ("thread", "count", "stall"))
+
+
 def test_a_file_gives_back_what_was_written(tmp_path: Path) -> None:
     trace = Trace([event(1, stall=0.5), event(2, allowed="log", capture=True)], "told", [{"pid": 1}])
     trace.write(tmp_path / "t.jsonl")
