@@ -281,6 +281,18 @@ def test_executed_lines_and_absent_operators_add_up(tmp_path: Path) -> None:
     assert not merge([found, Trace([], "told", [{"pid": 2}])]).knows_lines
 
 
+def test_a_stall_that_becomes_known_later_adds_to_its_event(told: Told, tmp_path: Path) -> None:
+    write = Writer(tmp_path / "t.jsonl", "told", {"pid": 1})
+    with Tracer(sink=write) as trace:
+        for _ in range(2):
+            wait(told)
+        for number, found in enumerate(list(trace.events)):
+            told.recorder.add_stall(found, 0.25 + number)
+    write.close()
+    assert [(one.count, one.stall) for one in trace.events] == [(1, 0.25), (1, 1.25)]
+    assert [(one.count, one.stall) for one in read(tmp_path / "t.jsonl").events] == [(2, 1.5)]
+
+
 def test_merging_keeps_the_processes(tmp_path: Path) -> None:
     one, two = Trace([event(1)], "cuda", [{"pid": 1}]), Trace([event(1)], "cuda", [{"pid": 2}])
     whole = merge([one, two])
