@@ -8,8 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from studies.lines import place, waiting_lines
-from studies.report import Reason, by_cause, events_by_place, failures, read, reasons, without_machine
+from studies.lines import LINES, WaitingLine, place, waiting_lines
+from studies.report import (
+    RESULTS,
+    Reason,
+    by_cause,
+    events_by_place,
+    failures,
+    lines_summary,
+    read,
+    reasons,
+    without_machine,
+)
 from synclint.finding import Direction
 from synclint.runtime.event import Event, Frame
 
@@ -112,3 +122,22 @@ def test_no_machine_is_named() -> None:
 
 def test_every_reason_is_well_formed() -> None:
     assert {reason.cause for reason in reasons()} <= {"library", "simulation", "randomness", "machine"}
+
+
+def test_the_results_that_are_kept_explain_every_failure_and_name_no_machine() -> None:
+    kept = sorted(RESULTS.glob("*.json"))
+    assert {"gpytorch", "linear_operator", "monai", "transformers"} <= {path.name.split("-")[0] for path in kept}
+    for path in kept:
+        text = path.read_text(encoding="utf-8")
+        result = json.loads(text)
+        assert "unexplained" not in result["failures by cause"], path.name
+        assert sum(result["failures by cause"].values()) == sum(len(entry["tests"]) for entry in result["failures"])
+        assert without_machine(text) == text
+
+
+def test_the_lines_that_are_kept_are_sorted_and_those_of_the_results() -> None:
+    for path in sorted(LINES.glob("*.jsonl")):
+        lines = [WaitingLine(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+        assert lines == sorted(lines)
+        result = json.loads((RESULTS / f"{path.stem}.json").read_text(encoding="utf-8"))
+        assert lines_summary(lines) == result["lines"]
