@@ -65,7 +65,7 @@ def _on_device(tensor: Tensor, device: int) -> Tensor:
     if not _word(address).value and tensor.numel():  # a kernel would follow the null pointer
         if not tensor._is_zerotensor():
             raise running().refuse("a tensor without memory (its storage was resized to 0)")
-        zeros = torch.zeros(tensor.shape, dtype=tensor.dtype)
+        zeros = torch.zeros(tensor.shape, dtype=tensor.dtype, device="cpu")
         return zeros if device == _DL_CPU else _on_device(zeros, device)
     _word(address + 8).value = device
     return _from_capsule(capsule)  # type: ignore[no-any-return]

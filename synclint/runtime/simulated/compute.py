@@ -105,7 +105,7 @@ def _into(operator: Operator, function: Any, call: list[Any], named: dict[str, A
     fresh = [name for name, out in outs.items() if not out.numel()]
     for attempt in (1, 2):
         for name in fresh:
-            named[name] = torch.empty(0, dtype=outs[name].dtype)
+            named[name] = torch.empty(0, dtype=outs[name].dtype, device="cpu")
         try:
             function(*call, **named)
             break

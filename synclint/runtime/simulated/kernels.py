@@ -71,7 +71,7 @@ def _resize(operator: Operator, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     if prod(size) <= available:
         set_memory(tensor, tensor.untyped_storage(), tensor.storage_offset(), size, list(stride))
     else:
-        larger = torch.empty(size, dtype=tensor.dtype)
+        larger = torch.empty(size, dtype=tensor.dtype, device="cpu")
         if tensor.numel():
             larger.view(-1)[: tensor.numel()] = as_cpu(tensor).reshape(-1)
         set_storage(tensor, as_cuda(larger))

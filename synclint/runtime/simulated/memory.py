@@ -17,7 +17,7 @@ def overlap(one: Tensor, other: Tensor) -> bool:
     if one.is_contiguous() and other.is_contiguous():
         return True
     low = min(first[0], second[0])
-    marks = torch.zeros(max(first[1], second[1]) - low, dtype=torch.bool)
+    marks = torch.zeros(max(first[1], second[1]) - low, dtype=torch.bool, device="cpu")
     _bytes(one, marks, first[0] - low).fill_(True)
     return bool(_bytes(other, marks, second[0] - low).any())
 

@@ -24,6 +24,11 @@ class Patches:
         else:
             self._undo.append(lambda: setattr(owner, name, before))
 
+    def set_entry(self, table: dict[Any, Any], key: Any, value: Any) -> None:
+        """Adds an entry that a table does not have."""
+        table[key] = value
+        self._undo.append(lambda: table.pop(key, None))
+
     def set_by(self, setter: Callable[[Any], object], before: Any, value: Any) -> None:
         """Changes a setting that a function sets."""
         setter(value)

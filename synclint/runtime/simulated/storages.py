@@ -33,7 +33,7 @@ def patch(patches: Patches) -> None:
         if _on_device(self):
             return self
         waits.wait(state.running(), "torch.UntypedStorage.cuda")
-        return as_cuda(torch.empty(0, dtype=torch.uint8).set_(self).clone()).untyped_storage()
+        return as_cuda(torch.empty(0, dtype=torch.uint8, device="cpu").set_(self).clone()).untyped_storage()
 
     def cuda(self: torch.UntypedStorage, device: Any = None, non_blocking: bool = False) -> torch.UntypedStorage:
         return to(self, device="cuda", non_blocking=non_blocking)

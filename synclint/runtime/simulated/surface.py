@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
+from torch.jit._builtins import _find_builtin, _get_builtin_table
 
 from synclint.runtime.simulated import generators, graphs, pinned, state, streams, waits
 from synclint.runtime.simulated.patches import Patches
@@ -192,7 +193,7 @@ def _pinned(patches: Patches) -> None:
         return self if pinned.is_pinned(self) else pinned.mark(pin(self))
 
     def pin_memory_of_storage(self: torch.UntypedStorage, device: Any = None) -> torch.UntypedStorage:
-        whole = torch.empty(0, dtype=torch.uint8).set_(self)
+        whole = torch.empty(0, dtype=torch.uint8, device="cpu").set_(self)
         return pinned.mark(whole.clone()).untyped_storage()
 
     patches.set(tensor, "pin_memory", pin_memory)
@@ -200,7 +201,19 @@ def _pinned(patches: Patches) -> None:
     patches.set(torch.UntypedStorage, "pin_memory", pin_memory_of_storage)
     patches.set(torch.UntypedStorage, "is_pinned", lambda self, device=None: pinned.is_marked(self))
     for owner, names in ((torch, _FACTORIES), (tensor, _NEW)):
-        _existing(patches, owner, {name: _pinning(getattr(owner, name)) for name in names if hasattr(owner, name)})
+        for name in names:
+            factory = getattr(owner, name, None)
+            if factory is not None:
+                patches.set(owner, name, _pinning(factory))
+                _known_to_scripts(patches, getattr(owner, name), factory)
+
+
+def _known_to_scripts(patches: Patches, replacement: Any, factory: Any) -> None:
+    """TorchScript knows builtins by identity: the replacement must be one, too, or it asks for its source."""
+    operator = _find_builtin(factory)  # type: ignore[no-untyped-call]
+    if operator is not None:
+        table = _get_builtin_table()  # type: ignore[no-untyped-call]
+        patches.set_entry(table, id(replacement), operator)
 
 
 def _pinning(factory: Callable[..., Any]) -> Callable[..., Any]:
