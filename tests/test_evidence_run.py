@@ -20,8 +20,8 @@ from synclint.runtime.event import Event, Frame  # noqa: E402
 from synclint.runtime.evidence import child, own_tests, samples, stages  # noqa: E402
 from synclint.runtime.evidence.child import SimulatedHalf  # noqa: E402
 from synclint.runtime.evidence.oracles import of_calls, of_events  # noqa: E402
-from synclint.runtime.evidence.records import Seen, read  # noqa: E402
-from synclint.runtime.evidence.snippets import Snippet  # noqa: E402
+from synclint.runtime.evidence.records import EvidenceError, Seen, read  # noqa: E402
+from synclint.runtime.evidence.snippets import Snippet, all_snippets  # noqa: E402
 from synclint.runtime.evidence.stages import Aborted, Run, run_row  # noqa: E402
 
 MINE = Snippet("disputed:mine", "disputed", "x = [1]", "x.append(2)", "none", "len(x)")
@@ -155,6 +155,45 @@ def test_a_stage_that_is_not_wanted_is_left_out(tmp_path: Path) -> None:
     with run._stage("controls") as over:
         assert over is not None
     assert [stage.name for stage in run.evidence.stages] == ["controls"]
+
+
+def test_an_update_keeps_the_other_stages(run: Run, tmp_path: Path) -> None:
+    for name in ("controls", "rows", "samples"):
+        with run._stage(name):
+            run.evidence.rows = [run_row(MINE, "none", [Told(Seen(True))])] if name == "rows" else run.evidence.rows
+            run.evidence.samples = {"add#float32": {"simulated": "S"}}
+    new = Run(tmp_path / "e.json", cuda=False, seconds=60.0, stages=("rows",), update=True)
+    assert new.evidence.samples == run.evidence.samples
+    assert new.evidence.rows == []
+    assert [stage.name for stage in new.evidence.stages] == ["samples"]
+    assert new.evidence.command.startswith(f"{run.evidence.command}; ")
+
+
+def test_only_evidence_of_the_same_device_is_updated(run: Run, tmp_path: Path) -> None:
+    run.evidence.versions["torch"] = "2.6.0"
+    run.evidence.write(tmp_path / "e.json")
+    with pytest.raises(EvidenceError, match="versions"):
+        Run(tmp_path / "e.json", cuda=False, seconds=60.0, update=True)
+
+
+def test_the_stages_for_a_gpu_run_to_the_end(tmp_path: Path) -> None:
+    """With the simulated device in its place: all but the driver is real."""
+    command = [sys.executable, "-W", "ignore", str(Path(__file__).with_name("evidence_rehearsal.py"))]
+    done = subprocess.run([*command, str(tmp_path / "e.json")], capture_output=True, text=True, check=False)
+    if "simulated CUDA is not available" in done.stderr:
+        pytest.skip(done.stderr.strip().rpartition("\n")[2])
+    assert done.returncode == 0, done.stderr
+    found = read(tmp_path / "e.json")
+    assert [stage.name for stage in found.stages] == ["controls", "rows", "samples", "runtime"]
+    assert [control.oracle for control in found.controls[::2]] == ["trace", "debug-mode", "profiler", "sleep"]
+    assert {one.id for one in found.rows} == {one.id for one in all_snippets()}
+    read_of_one = next(row for row in found.rows if row.id == "fact:scalar-read")
+    assert {name: seen.waits for name, seen in read_of_one.seen.items()} == dict.fromkeys(
+        ("trace", "debug-mode", "profiler", "sleep"), True
+    )
+    assert all(len(rounds) == 3 for rounds in found.overheads.values())
+    assert found.overheads.keys() == {"nothing", "default", "pageable", "stall times"}
+    assert found.stages[-1].reason.startswith("the tests are not part")
 
 
 # ---------------------------------------------------------------------- samples

@@ -417,6 +417,7 @@ def test_a_page_is_the_docstring_and_the_examples() -> None:
         "## Example\n\n```python\nf()\n```\n\n"
         "## Use instead\n\n```python\ng()\n```\n\n"
         "## Fix safety\n\nNone.\n\n"
+        "## Evidence\n\nNo GPU has confirmed this yet; the simulated device runs the examples.\n\n"
         "## Reported: no way out (no fix)\n\n```python\nh()\n```\n\n"
         "## Not reported: does not wait\n\n```python\ng()\n```\n"
     )

@@ -228,6 +228,12 @@ def test_like_events_are_joined_the_costliest_first() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", Event.__dataclass_fields__)
+def test_like_events_differ_in_nothing_but_thread_and_amounts(name: str) -> None:
+    changed = replace(event(), **{name: "other"})
+    assert (changed.like == event().like) is (name in ("thread", "count", "stall"))
+
+
 def test_a_file_gives_back_what_was_written(tmp_path: Path) -> None:
     trace = Trace([event(1, stall=0.5), event(2, allowed="log", capture=True)], "told", [{"pid": 1}])
     trace.write(tmp_path / "t.jsonl")
@@ -273,6 +279,18 @@ def test_executed_lines_and_absent_operators_add_up(tmp_path: Path) -> None:
     write.lines_lost()
     assert not read(tmp_path / "t.jsonl").knows_lines
     assert not merge([found, Trace([], "told", [{"pid": 2}])]).knows_lines
+
+
+def test_a_stall_that_becomes_known_later_adds_to_its_event(told: Told, tmp_path: Path) -> None:
+    write = Writer(tmp_path / "t.jsonl", "told", {"pid": 1})
+    with Tracer(sink=write) as trace:
+        for _ in range(2):
+            wait(told)
+        for number, found in enumerate(list(trace.events)):
+            told.recorder.add_stall(found, 0.25 + number)
+    write.close()
+    assert [(one.count, one.stall) for one in trace.events] == [(1, 0.25), (1, 1.25)]
+    assert [(one.count, one.stall) for one in read(tmp_path / "t.jsonl").events] == [(2, 1.5)]
 
 
 def test_merging_keeps_the_processes(tmp_path: Path) -> None:

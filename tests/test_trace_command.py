@@ -130,6 +130,8 @@ def test_what_goes_wrong_is_said(
     [
         (["train.py", "--lr", "3", "--", "x"], ["train.py", "--lr", "3", "--", "x"]),
         (["--", "-m", "pytest", "-x"], ["-m", "pytest", "-x"]),
+        (["--races", "-m", "pytest", "--", "-x"], ["-m", "pytest", "--", "-x"]),
+        (["train.py", "-m", "big"], ["train.py", "-m", "big"]),
         (["--backend", "simulated", "--races", "torchrun", "--races"], ["torchrun", "--races"]),
         (["--races", "--", "merge"], ["merge"]),
     ],
@@ -351,7 +353,7 @@ def test_control_c_interrupts_the_command_once_and_still_reports(project: Path) 
     path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ["PYTHONPATH"]])
     pid, terminal = pty.fork()
     if pid == 0:
-        os.environ["PYTHONPATH"] = path
+        os.environ.update(PYTHONPATH=path, NO_COLOR="1")
         os.execv(sys.executable, words)
     said = b""
     while b"ready" not in said:

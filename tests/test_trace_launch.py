@@ -8,11 +8,13 @@ import subprocess
 import sys
 import threading
 import time
+import venv
 from pathlib import Path
 
 import pytest
 from trace_programs import environment
 
+import synclint
 from synclint.runtime.launch import Launched, LaunchError, launch, words_of
 from synclint.runtime.trace import Trace, read
 
@@ -89,6 +91,19 @@ def test_the_program_sees_its_own_path_and_customization(project: Path) -> None:
     assert run(project, program).status == 0
 
 
+def test_the_users_interpreter_needs_no_synclint(project: Path) -> None:
+    venv.create(project.parent / "env", symlinks=True)
+    python = project.parent / "env" / "bin" / "python"
+    (project / "main.py").write_text(WAITS + "import synclint\nprint(synclint.__file__)\n")
+    with (project.parent / "said").open("w+b") as said:
+        done = launch(
+            [str(python), "main.py"], cwd=project, out=project.parent / "out", env=environment(project), output=said
+        )
+    assert (done.status, len(done.traces)) == (0, 1)
+    assert done.trace().processes[0]["argv"][0] == str(python)
+    assert (project.parent / "said").read_text().strip() == synclint.__file__
+
+
 def test_without_a_customization_of_the_users_nothing_is_missed(project: Path) -> None:
     env = environment(project)
     (project.parent / "site" / "sitecustomize.py").unlink()
@@ -113,6 +128,15 @@ def test_a_back_end_that_cannot_run_ends_the_program_with_2(project: Path) -> No
         done = run(project, program, backend="cuda", output=said)
     assert (done.status, done.failures, done.traces) == (2, ("there is no GPU",), ())
     assert (project.parent / "said").read_text() == "before\nsynclint: error: there is no GPU\n"
+
+
+def test_a_back_end_that_cannot_be_imported_says_so(project: Path) -> None:
+    env = environment(project)
+    with (project.parent / "site" / "sitecustomize.py").open("a") as file:
+        file.write("    tracer.load_backend = lambda *_: __import__('no_such_module')\n")
+    done = run(project, "import torch\nprint('after')\n", env=env)
+    assert done.status == 2
+    assert done.failures[0].endswith("No module named 'no_such_module'")
 
 
 def test_operators_that_are_not_simulated_travel_in_the_trace(project: Path) -> None:
@@ -252,7 +276,8 @@ def test_signals_are_passed_on_and_leave_a_trace(project: Path, number: signal.S
 def test_scripts_and_modules_are_run_by_python(tmp_path: Path) -> None:
     assert words_of(["train.py", "-x"], {})[1:] == ["train.py", "-x"]
     assert words_of(["-m", "pytest"], {}) == [sys.executable, "-m", "pytest"]
-    assert words_of(["bash", "-c", "true"], os.environ) == ["bash", "-c", "true"]
+    assert words_of(["no-such-program", "-x"], os.environ) == ["no-such-program", "-x"]
+    (tmp_path / "pytest").touch(mode=0o755)
     assert words_of(["pytest"], {"PATH": str(tmp_path)}) == [str(Path(sys.executable).parent / "pytest")]
 
 
@@ -268,6 +293,15 @@ def test_pytest_is_traced(project: Path) -> None:
     words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     done = launch(words, cwd=project, out=project.parent / "out", env=environment(project), output=subprocess.DEVNULL)
     assert (done.status, lines(done.trace())) == (0, {("test_a.py", 5): 1})
+
+
+def test_workers_of_xdist_are_traced(project: Path) -> None:
+    pytest.importorskip("xdist")
+    (project / "test_a.py").write_text("import torch\n\n\ndef test_a():\n    torch.item()\n")
+    (project / "test_b.py").write_text("import torch\n\n\ndef test_b():\n    torch.item()\n")
+    words = [sys.executable, "-m", "pytest", "-q", "-n2", "-p", "no:cacheprovider"]
+    done = launch(words, cwd=project, out=project.parent / "out", env=environment(project), output=subprocess.DEVNULL)
+    assert (done.status, lines(done.trace())) == (0, {("test_a.py", 5): 1, ("test_b.py", 5): 1})
 
 
 # ---------------------------------------------------------------------- executed lines

@@ -170,6 +170,15 @@ def test_what_did_not_run_is_told_from_what_did_not_wait() -> None:
     assert not result.holds
 
 
+def test_a_run_in_which_no_fix_was_executed_proves_nothing() -> None:
+    text = TEXT.replace(b"=", b"-")
+    source = Source("p.py", text, "utf-8", bom=False)
+    found = units([finding_of(1, fix_of(1, "other"))], frozenset(Applicability))
+    result = verify({"p.py": source}, found, lambda texts: Run(0, {}, [], {}))
+    assert verdicts(result) == {1: Verdict.NOT_EXECUTED}
+    assert not result.holds
+
+
 def test_a_flaky_command_proves_nothing() -> None:
     class Flaky(Told):
         def __call__(self, texts: Mapping[str, bytes]) -> Run:

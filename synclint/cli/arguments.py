@@ -31,8 +31,8 @@ _VERIFY_EPILOG = """\
 The command (`script.py ...`, `-m module ...`, `pytest ...`, or any other) runs in a copy of the project, at least twice
 as it is and once with the fixes. Your own files are not touched, unless you say --apply.
 
-exit status: 0 every fix whose lines ran removed its wait, and nothing else changed; 1 otherwise; 2 an error, or a
-command that does not do the same twice"""
+exit status: 0 every fix whose lines ran removed its wait, and nothing else changed; 1 otherwise, also if none ran; 2 an
+error, or a command that does not do the same twice"""
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:

@@ -12,8 +12,9 @@ synclint trace [OPTIONS] [--] COMMAND ...
 
 _EPILOG = """\
 COMMAND is `script.py ...`, `-m module ...`, `pytest ...`, `torchrun ...` or any other that runs Python; options of
-synclint stand before it. PATHS are traces, or folders of them. PROFILE is a Chrome trace of torch.profiler or an SQLite
-export of Nsight Systems.
+synclint stand before it. Scripts and modules are run by the Python that runs synclint, if torch is installed there,
+else by that of the active environment. PATHS are traces, or folders of them. PROFILE is a Chrome trace of
+torch.profiler or an SQLite export of Nsight Systems.
 
 exit status: the command's, or 2 where it could not be traced"""
 
@@ -34,10 +35,9 @@ def parse_trace(words: list[str], description: str) -> argparse.Namespace:
     add = parser.add_argument
     if action == "run":
         _options(parser)
-        end = words.index("--") if "--" in words else None
-        options = parser.parse_args(words if end is None else words[:end])
-        if end is not None:
-            options.words += words[end:]
+        end = next((at for at, word in enumerate(words) if word in ("--", "-m", "-c")), len(words))
+        options = parser.parse_args(words[:end])
+        options.words += words[end:]
         if options.words[:1] == ["--"]:
             del options.words[0]
         if not options.words:

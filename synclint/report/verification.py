@@ -65,8 +65,16 @@ def _times(waits: Waits) -> str:
 def _sum(result: Verification) -> str:
     counts = Counter(one.verdict for one in result.judged)
     parts = [f"{counts[verdict]} {verdict.value}" for verdict in Verdict if counts[verdict]]
-    said = ", ".join(parts) or "no fix to verify"
-    return f"{'Verified' if result.holds else 'Not verified'}: {said}."
+    said = ", ".join(parts) or "no fix could be tried"
+    return f"{'Verified' if result.holds else 'Not verified'}: {said}. {_command(result)}"
+
+
+def _command(result: Verification) -> str:
+    """What the command itself does without the fixes: if it breaks off, little of the project runs."""
+    assert result.baseline is not None
+    tests = Counter(result.baseline.outcomes.values())
+    counted = ", ".join(f"{count} {outcome}" for outcome, count in sorted(tests.items(), reverse=True))
+    return f"The command exits with {result.baseline.status}{f' (tests: {counted})' if counted else ''}."
 
 
 def render_json(result: Verification) -> str:
@@ -74,6 +82,11 @@ def render_json(result: Verification) -> str:
     document = {
         "holds": result.holds,
         "runs": result.runs,
+        "command": result.baseline
+        and {
+            "status": result.baseline.status,
+            "tests": dict(Counter(result.baseline.outcomes.values())),
+        },
         "fixes": [_fix(one) for one in result.judged],
         "not_tried": [
             {"path": one.fix.edits[0].path, "line": one.fix.edits[0].begin[0], "reason": one.reason}

@@ -38,6 +38,8 @@ def begin() -> None:
         session.start()
     except BackendError as error:
         _refuse(request, str(error))
+    except ImportError as error:  # in this interpreter, which need not be the one that synclint was installed for
+        _refuse(request, f"the back end {request.backend!r} cannot be imported by {sys.executable}: {error}")
     atexit.register(session.close)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=session.after_fork)

@@ -59,6 +59,14 @@ class Event:
         """The line to show: the project's, or else the innermost."""
         return self.project or self.user
 
+    @property
+    def like(self) -> tuple[object, ...]:
+        """What like events have in common: all but thread, count and stall."""
+        return (
+            self.operation, self.cause, self.direction, self.kind, self.detail, self.user, self.project,
+            self.stream, self.backward, self.capture, self.allowed, self.in_function,
+        )  # fmt: skip
+
     def placed(
         self, user: Frame | None, project: Frame | None, *, backward: bool = False, in_function: bool = False
     ) -> Event:

@@ -70,6 +70,7 @@ def locate(roots: tuple[str, ...]) -> Site:
     return Site(user, None, machinery)
 
 
+@lru_cache(maxsize=4096)
 def below(roots: tuple[str, ...], real: str) -> bool:
     """Whether a file (its real path) is the project's: packages installed below a root, as in ``.venv``, are not."""
     root = next((root for root in roots if real.startswith(root)), None)

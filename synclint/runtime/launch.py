@@ -113,18 +113,17 @@ def launch(
 def words_of(command: Sequence[str], environment: Mapping[str, str]) -> list[str]:
     """The words to execute: ``script.py ...``, ``-m module ...`` and ``-c code`` are run by Python.
 
-    That is the interpreter that runs synclint if torch is installed there, else that of the active environment.
+    That is the interpreter that runs synclint if torch is installed there, else that of the active environment. The
+    programs that are installed beside it (``pytest``, ``torchrun``) come before those on the path, too.
     """
     if not command:
         raise LaunchError("no command to run")
     first = command[0]
     if first in ("-m", "-c") or first.endswith(".py"):
         return [_python(environment), *command]
-    if first == "python" and shutil.which(first, path=environment.get("PATH")) is None:
-        return [_python(environment), *command[1:]]
-    beside = Path(sys.executable).parent / first
-    if os.sep not in first and shutil.which(first, path=environment.get("PATH")) is None and beside.exists():
-        return [str(beside), *command[1:]]  # pytest and torchrun of an environment that is not active
+    beside = Path(_python(environment)).parent / first
+    if os.sep not in first and beside.exists():
+        return [str(beside), *command[1:]]
     return list(command)
 
 

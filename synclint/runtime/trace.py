@@ -66,9 +66,9 @@ class Trace:
 
 def aggregate(events: Iterable[Event]) -> list[Event]:
     """Like events joined, those first for which the host stood longest, then the most frequent."""
-    joined: dict[Event, Event] = {}
+    joined: dict[tuple[object, ...], Event] = {}
     for event in events:
-        key = _like(event)
+        key = event.like
         before = joined.get(key)
         joined[key] = event if before is None else _add(before, event.count, event.stall)
     return sorted(joined.values(), key=lambda event: (-(event.stall or 0.0), -event.count, str(event)))
@@ -142,13 +142,13 @@ class Writer:
 
     def __init__(self, path: Path, backend: str, process: dict[str, Any]) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
-        self._lines: dict[Event, int] = {}
+        self._lines: dict[tuple[object, ...], int] = {}
         self._lock = threading.RLock()  # a signal handler may interrupt a write, and wait for the device, too
         self._closed = False
         self._append(_header(backend, [process]))
 
     def __call__(self, event: Event) -> None:
-        key = _like(event)
+        key = event.like
         with self._lock:
             line = self._lines.get(key)
             if line is None:
@@ -188,11 +188,6 @@ def _header(backend: str, processes: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _ran(file: str, lines: list[int]) -> dict[str, Any]:
     return {"ran": file, "lines": lines}
-
-
-def _like(event: Event) -> Event:
-    """The event without what may differ between like ones."""
-    return replace(event, thread=0, count=1, stall=None)
 
 
 def _add(event: Event, count: int, stall: float | None) -> Event:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from synclint.runtime.event import Event
 
+_ASK_NVML = "PYTORCH_NVML_BASED_CUDA_CHECK"
+
 BackendName = Literal["auto", "cuda", "simulated"]
 
 
@@ -154,7 +156,7 @@ class Tracer:
 def load_backend(name: BackendName, options: Options) -> Backend:
     """The back end of that name; "auto" is ``cuda`` where torch sees a GPU, else ``simulated``."""
     if name == "auto":
-        name = "cuda" if _gpu() else "simulated"
+        name = "cuda" if gpu_available() else "simulated"
     if name == "cuda":
         from synclint.runtime.cuda import CudaBackend
 
@@ -166,9 +168,22 @@ def load_backend(name: BackendName, options: Options) -> Backend:
     raise BackendError(f"there is no back end {name!r}; there are 'cuda' and 'simulated'")
 
 
-def _gpu() -> bool:
+def gpu_available() -> bool:
+    """Whether torch sees a GPU. Raises BackendError where there is no torch.
+
+    Asks the driver's management library: once the CUDA runtime has been asked, a forked child can no longer use CUDA,
+    and the code that is traced may be about to fork.
+    """
     try:
         import torch
     except ImportError as error:
         raise BackendError(f"torch cannot be imported: {error}") from error
-    return torch.cuda.is_available()
+    before = os.environ.get(_ASK_NVML)
+    os.environ[_ASK_NVML] = "1"
+    try:
+        return torch.cuda.is_available()
+    finally:
+        if before is None:
+            del os.environ[_ASK_NVML]
+        else:
+            os.environ[_ASK_NVML] = before

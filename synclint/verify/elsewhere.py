@@ -51,7 +51,8 @@ def _counts(events: Iterable[Event]) -> Counter[tuple[str, int, str]]:
     for event in events:
         place = _place(event)
         if event.kind == "sync" and place is not None:
-            counts[(*place, event.operation)] += event.count
+            path, line = place
+            counts[path, line, event.operation] += event.count
     return counts
 
 

@@ -61,10 +61,17 @@ class Verification:
     runs: int = 0
 
     @property
+    def proven_any(self) -> bool:
+        return any(one.verdict.proven for one in self.judged)
+
+    @property
     def holds(self) -> bool:
-        """Whether every fix that ran removed its wait and nothing else changed."""
-        fine = all(one.verdict.proven or one.verdict is Verdict.NOT_EXECUTED for one in self.judged)
-        return fine and not self.differences and not any(one.after > one.before for one in self.elsewhere)
+        """Whether every fix that ran removed its wait and nothing else changed. False, too, when none of them ran."""
+        ran = [one for one in self.judged if one.verdict is not Verdict.NOT_EXECUTED]
+        if self.judged and not ran:
+            return False
+        moved = any(one.after > one.before for one in self.elsewhere)
+        return all(one.verdict.proven for one in ran) and not self.differences and not moved
 
 
 def units(findings: Iterable[Finding], levels: frozenset[Applicability]) -> list[Unit]:

@@ -38,15 +38,11 @@ def waits_of(events: Iterable[Event]) -> list[Wait]:
     """Events that differ only in stream, detail, thread and process, joined and sorted."""
     from synclint.runtime.trace import aggregate
 
-    details: dict[Event, dict[str, None]] = {}
+    details: dict[tuple[object, ...], dict[str, None]] = {}
     plain = []
     for event in events:
         key = replace(event, detail="", stream=0)
-        details.setdefault(_like(key), {}).update({event.detail: None} if event.detail else {})
+        details.setdefault(key.like, {}).update({event.detail: None} if event.detail else {})
         plain.append(key)
-    joined = [Wait(event, tuple(details[_like(event)])) for event in aggregate(plain)]
+    joined = [Wait(event, tuple(details[event.like])) for event in aggregate(plain)]
     return sorted(joined, key=Wait.sort_key)
-
-
-def _like(event: Event) -> Event:
-    return replace(event, thread=0, count=1, stall=None)

@@ -13,7 +13,7 @@ from synclint.runtime.cuda.debug_mode import DebugMode
 from synclint.runtime.cuda.patches import Patches
 from synclint.runtime.cuda.profiler import StallTimes
 from synclint.runtime.cuda.watch import Watch
-from synclint.runtime.tracer import BackendError
+from synclint.runtime.tracer import BackendError, gpu_available
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +38,7 @@ class CudaBackend:
 
     def start(self, recorder: Recorder) -> None:
         """Raises BackendError where torch sees no CUDA device."""
-        if not torch.cuda.is_available():
+        if not gpu_available():
             build = (
                 "torch sees no GPU"
                 if torch.version.cuda or torch.version.hip
@@ -55,8 +55,11 @@ class CudaBackend:
         self._entered.close()
 
     def forbidding(self) -> AbstractContextManager[None]:
-        """torch's warnings, which can raise at the wait, while a block forbids it."""
-        return nullcontext() if self._debug_mode is None else self._debug_mode.held()
+        """torch's warnings, which can raise at the wait, while a block forbids it. Not in a forked child, which cannot
+        use CUDA."""
+        if self._debug_mode is None or torch.cuda._is_in_bad_fork():
+            return nullcontext()
+        return self._debug_mode.held()
 
 
 def watch_all(recorder: Recorder, options: Options, entered: ExitStack) -> Watch:

@@ -110,6 +110,9 @@ class StallTimes:
             call for call in runtime_calls(profile.kineto_results.events()) if self._started <= call.began < stopped
         ]
         waits, self._watch.waits = self._watch.waits, []
+        if waits and not calls:  # a second subscriber gets nothing, and no error
+            said = "no stall times: torch's profiler saw no call of the CUDA runtime; does another tool use CUPTI?"
+            warnings.warn(said, RuntimeWarning, stacklevel=2)
         joined, alone = join(waits, calls)
         for wait, seconds in joined:
             self._recorder.add_stall(wait.event, seconds)

@@ -33,6 +33,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--backend", choices=("auto", "cuda", "simulated"), default="auto")
     parser.add_argument("--seconds", type=float, default=_SECONDS, help="the time for all (default: %(default)g)")
     parser.add_argument("--stages", default="", help="some of: controls, rows, samples, runtime (default: all)")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="sample every Nth operator only")
+    parser.add_argument("--update", action="store_true", help="keep the stages of OUT that are not asked for")
     parser.add_argument("--diff", nargs=2, type=Path, metavar=("A", "B"), help="compare two files instead")
     return parser
 
@@ -48,15 +50,19 @@ def _measure(options: argparse.Namespace) -> int:
 
     cuda = torch.cuda.is_available() if options.backend == "auto" else options.backend == "cuda"
     stages = tuple(options.stages.split(",")) if options.stages else STAGES if cuda else STAGES[:-1]
-    if options.out is None or not set(stages) <= set(STAGES):
+    if options.out is None or options.every < 1 or not set(stages) <= set(STAGES):
         wrong = sorted(set(stages) - set(STAGES))
-        print(f"error: {'there is no stage ' + wrong[0] if wrong else 'OUT is missing'}", file=sys.stderr)
+        print(
+            f"error: {'there is no stage ' + wrong[0] if wrong else 'OUT or a positive N is missing'}", file=sys.stderr
+        )
         return 2
     if cuda and not torch.cuda.is_available():
         print("error: torch sees no GPU", file=sys.stderr)
         return 2
     try:
-        Run(options.out, cuda=cuda, seconds=options.seconds, stages=stages).measure()
+        Run(
+            options.out, cuda=cuda, seconds=options.seconds, stages=stages, update=options.update, every=options.every
+        ).measure()
     except Aborted as error:
         print(f"aborted: {error}", file=sys.stderr)
         return 1

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 class SimulatedHalf:
     """Starts the process, which has ``seconds``; :meth:`join` waits for it and adds what it saw."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, every: int = 1) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="synclint-evidence-")
         self._file = Path(self._folder.name) / "simulated.json"
         command = [sys.executable, "-m", "synclint.runtime.evidence", str(self._file), "--backend=simulated"]
-        command += ["--stages=rows,samples", f"--seconds={max(1.0, seconds):.0f}"]
+        command += ["--stages=rows,samples", f"--seconds={max(1.0, seconds):.0f}", f"--every={every}"]
         environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
         self._process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
 

@@ -15,7 +15,7 @@ from synclint.runtime.evidence import device, oracles, overheads, samples
 from synclint.runtime.evidence.child import SimulatedHalf
 from synclint.runtime.evidence.controls import controls
 from synclint.runtime.evidence.own_tests import run_own_tests
-from synclint.runtime.evidence.records import Evidence, Row, Stage
+from synclint.runtime.evidence.records import Evidence, EvidenceError, Row, Stage, read
 from synclint.runtime.evidence.snippets import Snippet, all_snippets, digest
 from synclint.runtime.tracer import Tracer
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 STAGES = ("controls", "rows", "samples", "runtime")
 _UNTIL = {"controls": 0.15, "rows": 0.55, "samples": 0.85, "runtime": 1.0}
 """The share of the time that is over when a stage must end; what one leaves, the next ones have."""
+_FIELDS = {"rows": ("rows",), "samples": ("samples",), "runtime": ("overheads", "tests")}
 _COMMAND = "python -m synclint.runtime.evidence"
 _WARM_UPS = 2
 
@@ -38,13 +39,27 @@ class Aborted(RuntimeError):
 
 
 class Run:
-    """One run of at most ``seconds``, written to ``path`` as it goes. ``measure`` returns what was found."""
+    """One run of at most ``seconds``, written to ``path`` as it goes. ``measure`` returns what was found.
 
-    def __init__(self, path: Path, *, cuda: bool, seconds: float, stages: tuple[str, ...] = STAGES) -> None:
+    With ``update``, the stages that are not asked for stay as they are in the file. Raises EvidenceError where that was
+    taken on another device or with other versions. Of the operators, every so-manieth is sampled.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        cuda: bool,
+        seconds: float,
+        stages: tuple[str, ...] = STAGES,
+        update: bool = False,
+        every: int = 1,
+    ) -> None:
         self._path = path
         self._cuda = cuda
         self._seconds = seconds
         self._stages = stages
+        self._every = every
         self._began = time.monotonic()
         self._snippets = all_snippets()
         self._not_run: list[str] = []
@@ -53,10 +68,12 @@ class Run:
             backend="cuda" if cuda else "simulated",
             device=device.name(cuda=cuda),
             versions=device.versions(cuda=cuda),
-            command=f"{_COMMAND} {path.name} --stages={','.join(stages)} --seconds={seconds:g}",
+            command=f"{_COMMAND} {path.name} --stages={','.join(stages)} --seconds={seconds:g} --every={every}",
             started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             snippets=digest(self._snippets),
         )
+        if update:
+            self._keep(read(path))
 
     def measure(self) -> Evidence:
         """Raises Aborted when a control fails, BackendError when the back end does not run here."""
@@ -68,6 +85,17 @@ class Run:
                 self._measure_simulated(trace.events)
         return self.evidence
 
+    def _keep(self, before: Evidence) -> None:
+        now = self.evidence
+        for name in ("backend", "device", "versions"):
+            if getattr(before, name) != getattr(now, name):
+                raise EvidenceError(f"{self._path}: {name}: {getattr(before, name)}, and here {getattr(now, name)}")
+        now.command = f"{before.command}; {now.command}"
+        now.stages = [stage for stage in before.stages if stage.name not in ("controls", *self._stages)]
+        for stage in now.stages:
+            for name in _FIELDS[stage.name]:
+                setattr(now, name, getattr(before, name))
+
     def _measure_gpu(self) -> None:
         asked = self._gpu_oracles()
         with self._stage("rows") as over:
@@ -75,7 +103,7 @@ class Run:
                 self._run_rows(over, asked)
         with self._stage("samples") as over:
             if over is not None:
-                half = SimulatedHalf(self._left("samples"))
+                half = SimulatedHalf(self._left("samples"), self._every)
                 self._run_samples(over, lambda on: [samples.TraceCounter(on), samples.DebugModeCounter(on)])
                 self._reason = half.join(self.evidence, self._left("samples")) or self._reason
         with self._stage("runtime") as over:
@@ -130,7 +158,7 @@ class Run:
 
     def _run_samples(self, over: Callable[[], bool], counters: Callable[[ExitStack], list[samples.Counter]]) -> None:
         try:
-            operators = samples.operators()
+            operators = samples.operators()[:: self._every]
         except ImportError as error:  # torch's own test data needs packages that torch does not
             self._reason = f"torch's samples cannot be imported: {error}"
             return
