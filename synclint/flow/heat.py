@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
+from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from synclint.finding import Heat
 from synclint.flow.conventions import is_cold, is_cool, is_hot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from synclint.flow.module import ModuleFlow
     from synclint.flow.site import Scope
@@ -20,8 +21,9 @@ HeatReason = tuple[Heat, str]
 UNKNOWN: HeatReason = (Heat.WARM, "")
 MODULE: HeatReason = (Heat.COLD, "runs when the module is imported")
 
-_OWN_ATTRIBUTE = re.compile(rb"\b(?:self|cls)\.(\w+)")
-_CALLED_NAME = re.compile(rb"(?<![.\w])(\w+)(?=\()")
+# Each starts with plain text, which the search for it makes use of; that no longer name ends with it is asked after.
+_OWN_ATTRIBUTES = (re.compile(rb"self\.(?<!\wself\.)(\w+)"), re.compile(rb"cls\.(?<!\wcls\.)(\w+)"))
+_GOES_ON = frozenset(b"._0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _ONCE = frozenset(("lru_cache", "cache", "cached_property", "once"))
 
 
@@ -43,7 +45,7 @@ def heat_map(module: ModuleFlow) -> dict[str, HeatReason]:
     resolved by name only make warm.
     """
     nodes = module.function_nodes
-    calls = {qualname: _called(module, qualname) for qualname in nodes}
+    calls = _calls(module)
     heats: dict[str, HeatReason] = {}
     pending: list[str] = []
     for qualname, node in nodes.items():
@@ -57,7 +59,7 @@ def heat_map(module: ModuleFlow) -> dict[str, HeatReason]:
             pending.append(qualname)
     while pending:
         caller = pending.pop()
-        for callee in calls[caller]:
+        for callee in sorted(calls[caller]):
             if callee not in heats:
                 heats[callee] = (Heat.HOT, f"called by `{caller}`")
                 pending.append(callee)
@@ -87,23 +89,39 @@ def _runs_once(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     return False
 
 
-def _called(module: ModuleFlow, qualname: str) -> set[str]:
-    """Functions of this file that a function names as ``f(`` or ``self.f``: to call them, or to have them called.
+def _calls(module: ModuleFlow) -> dict[str, set[str]]:
+    """The functions of this file that each names as ``f(`` or ``self.f``: to call them, or to have them called.
 
     By text, comments included: walking every tree for this would cost as much as interpreting them.
     """
-    data = module.source.data
-    start, end = module.source.span(module.function_nodes[qualname])
-    found = set()
-    owner = module.owners.get(qualname)
-    if owner:
-        for name in set(_OWN_ATTRIBUTE.findall(data, start, end)):
-            method = module.method(owner, name.decode())
-            if method is not None:
-                found.add(method.qualname)
-    if module.record.functions:
-        for name in set(_CALLED_NAME.findall(data, start, end)):
-            if name.decode() in module.record.functions:
-                found.add(name.decode())
-    found.discard(qualname)
+    spans = sorted((*module.source.span(node), qualname) for qualname, node in module.function_nodes.items())
+    found = {qualname: _own_methods(module, qualname, start, end) for start, end, qualname in spans}
+    starts = [start for start, _, _ in spans]
+    for name in module.record.functions:
+        for place in _places_called(name.encode(), module.source.data):
+            _, end, caller = spans[bisect_right(starts, place) - 1]
+            if starts[0] <= place < end:
+                found[caller].add(name)
+    for qualname, callees in found.items():
+        callees.discard(qualname)
     return found
+
+
+def _own_methods(module: ModuleFlow, qualname: str, start: int, end: int) -> set[str]:
+    """The methods that the bytes ``[start, end)`` of a method name as ``self.f`` or ``cls.f``."""
+    owner = module.owners.get(qualname)
+    if owner is None:
+        return set()
+    names = {name for attribute in _OWN_ATTRIBUTES for name in attribute.findall(module.source.data, start, end)}
+    methods = (module.method(owner, name.decode()) for name in names)
+    return {method.qualname for method in methods if method is not None}
+
+
+def _places_called(name: bytes, data: bytes) -> Iterator[int]:
+    """Where ``name(`` stands, not as an attribute or the end of a longer name."""
+    call = name + b"("
+    place = data.find(call)
+    while place >= 0:
+        if place == 0 or data[place - 1] not in _GOES_ON:
+            yield place
+        place = data.find(call, place + 1)

@@ -25,7 +25,7 @@ _OPERATION = re.compile(
     rb"\.(?:item|to|cuda|copy_|masked_scatter_|type_as|any|all|sum|max|min|numel|isinf|isnan|isfinite|eq|equal)\("
     rb"|(?:tensor|Tensor|array|from_numpy)\(|\b(?:int|float|bool|complex)\("
 )
-_SUPPRESSION = re.compile(rb"synclint:|noqa[^\n]*[A-Z]{3}\d{3}", re.IGNORECASE)
+_NOQA_WITH_CODE = re.compile(rb"noqa[^\n]*[a-z]{3}\d{3}")
 
 # Operands in the order in which their chain explains a finding.
 _EXPLAINING = ("self", "data", "source", "mask", "value", "index", "target")
@@ -84,7 +84,7 @@ def check_source(source: Source, settings: Settings, rules: tuple[Rule, ...]) ->
         for fact in rule.facts:
             claims.setdefault(fact, []).append(rule)
     # What a suppression comment may be there for must be found, wherever the cut-offs are.
-    suppressions = _SUPPRESSION.search(source.data) is not None
+    suppressions = _may_suppress(source.data.lower())
     minimum = Confidence.POSSIBLE if suppressions else settings.confidence
     coldest = Heat.COLD if suppressions else settings.heat
     flow, found = analyse(source, frozenset(claims), settings.target_torch, coldest)
@@ -99,6 +99,10 @@ def check_source(source: Source, settings: Settings, rules: tuple[Rule, ...]) ->
             if finding is not None:
                 findings.append(finding)
     return sorted(findings, key=Finding.sort_key)
+
+
+def _may_suppress(lowered: bytes) -> bool:
+    return b"synclint:" in lowered or _NOQA_WITH_CODE.search(lowered) is not None
 
 
 def _judge(rule: Rule, site: Site, sites: tuple[Site, ...], file: FileFacts) -> Finding | None:
