@@ -164,6 +164,24 @@ class Source:
             raise SourceError(self.path, *self.position(self.offset(deep.lineno, deep.col_offset)), _TOO_DEEP)
         return tree
 
+    def check_syntax(self) -> None:
+        """Raise :class:`SourceError` when the file cannot be parsed, at half the price of the tree.
+
+        The symbol table is built from the parser's own tree, which is never turned into Python objects, so that
+        nesting matters to nobody. What it refuses beyond syntax, such as a ``nonlocal`` too many, is no error here.
+        """
+        if "tree" in self.__dict__ or (sys.version_info < (3, 11) and _native_overflow(self.data)):
+            self.tree  # noqa: B018 - raises where it must
+            return
+        from symtable import symtable
+
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                symtable(self.data.decode(), self.path, "exec")
+        except (SyntaxError, ValueError, MemoryError, RecursionError):
+            self.tree  # noqa: B018 - raises where it must
+
     def drop_tree(self) -> None:
         """Forget the tree; it is parsed again when asked for."""
         self.__dict__.pop("tree", None)

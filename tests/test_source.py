@@ -148,6 +148,21 @@ def test_the_tree_is_cached_until_dropped() -> None:
     assert read.tree is not first
 
 
+@pytest.mark.parametrize("text", ["x = (", "def f(:\n  pass", "x = 1\0", "\tx\n x"])
+def test_the_check_of_syntax_says_what_the_tree_says(text: str) -> None:
+    with pytest.raises(SourceError) as raised:
+        source(text).check_syntax()
+    assert raised.value.args == error_of(text.encode()).args
+
+
+@pytest.mark.parametrize(
+    "text", ["x = 1", "", "nonlocal x", "def f(a, a): pass", "return", "x = 1\n\ndef f():\n  x\n  global x", "'\\d'"]
+)
+def test_the_check_of_syntax_accepts_what_has_a_tree(text: str) -> None:
+    assert source(text).tree
+    source(text).check_syntax()
+
+
 # ---------------------------------------------------------------------- nesting
 
 N = NESTING_LIMIT
@@ -190,6 +205,14 @@ def test_deep_nesting_is_an_error_and_not_a_crash(shape: str) -> None:
     assert depth(source(accepted).tree) <= NESTING_LIMIT
     error = error_of(refused.encode())
     assert re.search("nested too deeply|too many nested", error.message), error
+
+
+@pytest.mark.parametrize("shape", DEEP)
+def test_deep_nesting_does_not_crash_the_check_of_syntax(shape: str) -> None:
+    accepted, refused = DEEP[shape]
+    source(accepted).check_syntax()
+    with contextlib.suppress(SourceError):  # unless Python itself parses it, which is enough where no tree is needed
+        source(refused).check_syntax()
 
 
 def test_a_deep_statement_is_named() -> None:

@@ -77,7 +77,7 @@ def check_source(source: Source, settings: Settings, rules: tuple[Rule, ...]) ->
     Raises SourceError when the file cannot be parsed.
     """
     if b"torch" not in source.data or _OPERATION.search(source.data) is None:
-        source.tree  # noqa: B018 - a file that cannot be parsed is reported whatever is in it
+        source.check_syntax()  # a file that cannot be parsed is reported whatever is in it
         return []
     claims: dict[str, list[Rule]] = {}
     for rule in rules:
