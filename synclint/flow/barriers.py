@@ -362,7 +362,7 @@ class _Reader:
                 elif isinstance(node, (ast.For, ast.AsyncFor, ast.While)):
                     loops = (*loops, node)
                 # In the order of the source, since a ``global`` comes before the assignments it is about.
-                pending += reversed([(child, kept, loops) for child in ast.iter_child_nodes(node)])
+                pending += reversed([(child, kept, loops) for child in _children(node)])
         self._judge_pinned_locals()
 
     def _found(self, kind: str, line: int) -> None:
@@ -469,6 +469,16 @@ class _Reader:
         for name, line in self.pinned_names:
             if self.shared or name in self.globals or name not in self.assigned:
                 self._found("pinned", line)
+
+
+def _children(node: ast.AST) -> list[ast.AST]:
+    """The child nodes that can say something: constants, and what has no fields (contexts, operators), cannot."""
+    return [
+        child
+        for value in node.__dict__.values()
+        for child in (value if isinstance(value, list) else (value,))
+        if isinstance(child, ast.AST) and child._fields and not isinstance(child, ast.Constant)
+    ]
 
 
 @lru_cache(maxsize=65536)
