@@ -138,16 +138,17 @@ def _instance_attribute(frame: Frame, receiver: Value, name: str, node: ast.Attr
 def assign_attribute(frame: Frame, target: ast.Attribute, value: Value) -> None:
     receiver = target.value
     value = frame.by_name(target.attr, value)
+    named = value.replace(fresh=False) if value.fresh else value
     if isinstance(receiver, ast.Name) and receiver.id == frame.receiver and frame.owner:
-        stored = value
+        stored = named
         if frame.module.is_module_like(frame.owner):
-            stored = _stored_in_module(frame, target.attr, value)
-        frame.module.assign_attribute(frame.owner, frame.scope, target.attr, stored.replace(fresh=False))
+            stored = _stored_in_module(frame, target.attr, named)
+        frame.module.assign_attribute(frame.owner, frame.scope, target.attr, stored)
     else:
         frame.value(receiver)
     key = dotted_name(target)
     if key is not None:
-        frame.store(key, value.replace(fresh=False))
+        frame.store(key, named)
 
 
 def _stored_in_module(frame: Frame, name: str, value: Value) -> Value:

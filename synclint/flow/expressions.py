@@ -245,11 +245,14 @@ def _tensor_result(best: Value, left: Value, right: Value, true_division: bool =
     )
 
 
+_NEVER_TENSOR: frozenset[type[ast.cmpop]] = frozenset((ast.Is, ast.IsNot, ast.In, ast.NotIn))
+
+
 def _compare(frame: Frame, node: ast.Compare) -> Value:
     values = [frame.value(node.left), *map(frame.value, node.comparators)]
-    if any(isinstance(op, (ast.Is, ast.IsNot, ast.In, ast.NotIn)) for op in node.ops):
+    if not _NEVER_TENSOR.isdisjoint(map(type, node.ops)):
         return HOST
-    if any(isinstance(value.const, str) for value in values):
+    if str in [value.const.__class__ for value in values]:
         return HOST  # a tensor never equals a string, and says so at once
     best = combine(values)
     if best is None:

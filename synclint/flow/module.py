@@ -65,6 +65,8 @@ class ModuleFlow:
         self._attributes: dict[tuple[str, str], Value] = {}
         self._assigned: dict[tuple[str, str, str], Value] = {}
         self._module_like: dict[str, bool] = {}
+        self._ancestries: dict[str, list[ClassRecord]] = {}
+        self._instances: dict[str, Value] = {}
         self._depth = 0
 
     # The whole file
@@ -111,8 +113,11 @@ class ModuleFlow:
         return known
 
     def instance(self, record: ClassRecord) -> Value:
-        kind = Kind.MODULE if self.is_module_like(record.name) else Kind.INSTANCE
-        return Value(kind, ref=record)
+        known = self._instances.get(record.name)
+        if known is None:
+            kind = Kind.MODULE if self.is_module_like(record.name) else Kind.INSTANCE
+            known = self._instances[record.name] = Value(kind, ref=record)
+        return known
 
     # Classes
 
@@ -141,13 +146,15 @@ class ModuleFlow:
 
     def ancestry(self, class_name: str) -> list[ClassRecord]:
         """The class and its bases in this file, nearest first."""
-        found: list[ClassRecord] = []
-        pending = [class_name]
-        while pending:
-            record = self.record.classes.get(pending.pop(0))
-            if record is not None and record not in found:
-                found.append(record)
-                pending.extend(record.bases)
+        found = self._ancestries.get(class_name)
+        if found is None:
+            found = self._ancestries[class_name] = []
+            pending = [class_name]
+            while pending:
+                record = self.record.classes.get(pending.pop(0))
+                if record is not None and record not in found:
+                    found.append(record)
+                    pending.extend(record.bases)
         return found
 
     def method(self, class_name: str, name: str) -> FunctionRecord | None:

@@ -96,6 +96,8 @@ def _bind_receiver(frame: Frame, node: FunctionNode, positional: list[ast.arg]) 
 
 
 def _defaults(arguments: ast.arguments) -> dict[str, ast.expr]:
+    if not arguments.defaults and not arguments.kw_defaults:
+        return {}
     positional = [*arguments.posonlyargs, *arguments.args]
     found = dict(
         zip([a.arg for a in positional[len(positional) - len(arguments.defaults) :]], arguments.defaults, strict=True)

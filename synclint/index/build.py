@@ -45,14 +45,16 @@ if hasattr(ast, "TryStar"):  # Python 3.11
 def flat(body: Sequence[ast.stmt]) -> list[ast.stmt]:
     """The statements of a body, with those under ``if``, ``try``, ``with`` and loops, but not inside definitions."""
     found: list[ast.stmt] = []
-    pending: list[ast.AST] = [*reversed(body)]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, ast.stmt):
-            found.append(node)
-        for field in reversed(_NESTED.get(node.__class__, ())):
-            pending.extend(reversed(getattr(node, field)))
+    _collect(body, found)
     return found
+
+
+def _collect(nodes: Sequence[ast.AST], found: list[ast.stmt]) -> None:
+    for node in nodes:
+        if isinstance(node, ast.stmt):  # handlers and cases are none
+            found.append(node)
+        for field in _NESTED.get(node.__class__, ()):
+            _collect(getattr(node, field), found)
 
 
 def resolve(dotted: str, record: ModuleRecord) -> str:

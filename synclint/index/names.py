@@ -22,14 +22,11 @@ def canonical(dotted: str) -> str:
 
 def dotted_name(node: ast.expr) -> str | None:
     """``a.b.c`` as written, or None for anything but names and attributes."""
-    parts = []
+    attributes = ""
     while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
+        attributes = f".{node.attr}{attributes}"
         node = node.value
-    if not isinstance(node, ast.Name):
-        return None
-    parts.append(node.id)
-    return ".".join(reversed(parts))
+    return node.id + attributes if isinstance(node, ast.Name) else None
 
 
 def imported_names(statement: ast.Import | ast.ImportFrom) -> list[tuple[str, str]]:
