@@ -153,7 +153,14 @@ def compare_kind(got: Any, expected: Any, placed: bool) -> None:
 def compare_values(got: Any, expected: Any) -> None:
     """Raises AssertionError where values differ by more than rounding."""
     for ours, theirs in zip(tensors(got), tensors(expected), strict=True):
-        torch.testing.assert_close(ours.detach().cpu(), theirs.detach().cpu(), equal_nan=True, check_stride=False)
+        close(ours.detach(), theirs.detach())
+
+
+def close(ours: torch.Tensor, theirs: torch.Tensor) -> None:
+    """Equal within rounding: the CPU has fused kernels (attention) where the device takes several steps."""
+    narrow = theirs.dtype in (torch.float32, torch.complex64)
+    bounds: dict[str, float] = {"rtol": 1e-4, "atol": 1e-4} if narrow else {}
+    torch.testing.assert_close(ours.cpu(), theirs.cpu(), equal_nan=True, check_stride=False, **bounds)
 
 
 def same_gradients(got: Any, ours: Any, expected: Any, theirs: Any) -> int:
@@ -162,7 +169,7 @@ def same_gradients(got: Any, ours: Any, expected: Any, theirs: Any) -> int:
     for one, other in zip(mine, reference, strict=True):
         assert (one is None) == (other is None), "a gradient is missing"
         if one is not None and other is not None:
-            torch.testing.assert_close(one.cpu(), other.cpu(), equal_nan=True, check_stride=False)
+            close(one, other)
     return sum(one is not None for one in reference)
 
 
