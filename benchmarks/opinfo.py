@@ -1,6 +1,6 @@
 """How many operators the simulated device gets right, by PyTorch's own samples of each operator.
 
-    python benchmarks/opinfo.py [--dtype float32] [--every 1] [--json]
+    python benchmarks/opinfo.py [--dtype float32] [--every 1] [--skip 0] [--json]
 
 Each sample runs on the CPU and on the simulated device, with the same random numbers; results and gradients must be
 equal within rounding, and results on the device where an argument is. An operator is right if all its samples are.
@@ -42,13 +42,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--every", type=int, default=1, help="take every n-th operator")
+    parser.add_argument("--skip", type=int, default=0, help="leave out the first n operators, to share the work")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     dtype = getattr(torch, options.dtype)
     begun = time.perf_counter()
     with Tracer("simulated", roots=()):
-        operators = [op for op in op_db if dtype in op.supported_dtypes("cuda")][:: options.every]
+        operators = [op for op in op_db if dtype in op.supported_dtypes("cuda")][options.skip :: options.every]
         outcomes = [judge(op, dtype) for op in operators]
     compared = [one for one in outcomes if one.samples]
     wrong = [one for one in compared if one.wrong]
