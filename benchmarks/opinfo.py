@@ -142,7 +142,7 @@ def to_device(value: Any) -> Any:
 
 def moved(tensor: torch.Tensor) -> torch.Tensor:
     """A copy on the device; of a part of a storage, in a copy of the whole, which ``as_strided`` may reach."""
-    if tensor.layout is not torch.strided or tensor.is_conj() or tensor.is_neg():
+    if tensor.is_cuda or tensor.layout is not torch.strided or tensor.is_conj() or tensor.is_neg():
         return tensor.clone().to("cuda")
     storage = tensor.untyped_storage()
     whole = torch.empty(0, dtype=tensor.dtype).set_(storage, 0, (storage.nbytes() // tensor.element_size(),), (1,))
