@@ -97,22 +97,29 @@ def test_libcst_is_loaded_when_a_statement_is_taken_apart(project: Path) -> None
     assert "libcst" not in modules_after(project, "clean.py")
 
 
+YARDSTICK = ["-c", "import email.message, http.client, unittest.mock"]
+"""Takes some 0.085 s where the limits below were set; a slower machine is given the same share more."""
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs the processor time of child processes")
 @pytest.mark.parametrize(("arguments", "limit"), [(["--help"], 0.1), (["clean.py"], 0.15)])
 def test_processor_time(project: Path, arguments: list[str], limit: float) -> None:
     """There is one thread, so that processor time is wall time where nothing else runs."""
-    times = []
+    times, yardstick = [], []
     for _ in range(10):  # one undisturbed run is enough, after one that writes the bytecode
-        before = os.times()
-        subprocess.run(
-            [sys.executable, "-m", "synclint", *arguments],
-            cwd=project,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            check=True,
-        )
-        after = os.times()
-        times.append(after.children_user + after.children_system - before.children_user - before.children_system)
-        if times[-1] < limit:
+        yardstick.append(processor_time(project, YARDSTICK))
+        times.append(processor_time(project, ["-m", "synclint", *arguments]))
+        allowed = max(limit, limit / 0.085 * min(yardstick))
+        if min(times) < allowed:
             return
-    pytest.fail(f"synclint {' '.join(arguments)}: {min(times):.3f} s at best")
+    pytest.fail(f"synclint {' '.join(arguments)}: {min(times):.3f} s at best, {min(yardstick):.3f} s for the yardstick")
+
+
+def processor_time(folder: Path, arguments: list[str]) -> float:
+    """User and system time of a run of this interpreter, in seconds."""
+    before = os.times()
+    subprocess.run(
+        [sys.executable, *arguments], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True
+    )
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
