@@ -1,0 +1,59 @@
+"""Which lines form a statement, and where its instructions begin."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import CodeType
+
+
+class Statement(NamedTuple):
+    """Lines (1-based, both ends included) that are executed as one: a simple statement, or the header of a compound
+    one; several where they share a line."""
+
+    path: str
+    first: int
+    last: int
+
+
+def statements_of(source: bytes, path: str) -> list[Statement]:
+    """The statements of a module, in order; ``path`` is kept. Raises SyntaxError, ValueError."""
+    joined: list[Statement] = []
+    for first, last in sorted(_spans(ast.parse(source))):
+        if joined and first <= joined[-1].last:
+            joined[-1] = joined[-1]._replace(last=max(last, joined[-1].last))
+        else:
+            joined.append(Statement(path, first, last))
+    return joined
+
+
+def _spans(tree: ast.Module) -> Iterator[tuple[int, int]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.stmt | ast.excepthandler | ast.match_case):
+            own = [node, *(part for child in ast.iter_child_nodes(node) for part in _expressions(child))]
+            lines = [getattr(part, "lineno", None) for part in own]
+            compound = not isinstance(node, ast.stmt) or hasattr(node, "body") or hasattr(node, "cases")
+            ends = [getattr(part, "end_lineno", None) for part in (own[1:] if compound else own)]
+            first = min(line for line in lines if line is not None)
+            yield first, max([getattr(node, "lineno", first), *(line for line in ends if line is not None)])
+
+
+def _expressions(node: ast.AST) -> Iterator[ast.AST]:
+    """A part of a statement with all its parts; none for the statements inside."""
+    if not isinstance(node, ast.stmt | ast.excepthandler | ast.match_case):
+        yield from ast.walk(node)
+
+
+def entries(code: CodeType, statement: Statement) -> frozenset[int]:
+    """The offsets at which the instructions of a statement begin; several where the compiler has copied it."""
+    found, inside = set(), False
+    for start, end, line in code.co_lines():
+        if line is not None and start < end:
+            here = statement.first <= line <= statement.last
+            if here and not inside:
+                found.add(start)
+            inside = here
+    return frozenset(found)
