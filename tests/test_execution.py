@@ -1,5 +1,6 @@
-"""Statements that are watched while they run. What the program says is ``say(...)``; entering and leaving are ``<`` (``<~``
-where it was suspended) and ``>``, so ``< work >`` is a statement during which the program said "work"."""
+"""Statements that are watched while they run. What the program says is ``say(...)``; entering and leaving are ``<`` and
+``>``, so ``< work >`` is a statement during which the program said "work"; ``<~`` is one that goes on.
+"""
 
 from __future__ import annotations
 
