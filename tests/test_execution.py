@@ -163,6 +163,22 @@ CASES: dict[str, tuple[str, str]] = {
         "def main():\n    f = lambda: say('l')  #!\n    f()\n    say(2)\n",
         "< > < l > 2",
     ),
+    "calls of a function of one line": (
+        "def f(n): say(n) and f(n - 1)  #!\n\ndef main():\n    f(1)\n    f(0)\n    say('e')\n",
+        "< 1 0 > < 0 > e",
+    ),
+    "calls of a function of which the header is named": (
+        "def main():\n    def f(\n        a=say(1),  #!\n    ):\n        say(2)\n    f()\n    f()\n",
+        "< 1 > 2 2",
+    ),
+    "a lambda in a loop": (
+        "def main():\n    f = lambda: say('l')  #!\n    for _ in range(3): f()\n    say(2)\n",
+        "< > < l > < l > < l > 2",
+    ),
+    "a generator expression": (
+        "def main():\n    g = (say(i) for i in range(2))  #!\n    next(g)\n    say('b')\n    next(g)\n    say('b')\n",
+        "< > < 0 > b < 1 > b",
+    ),
     "a generator": (
         "def g():\n    say('a')\n    yield say(1)  #!\n    say('b')\n\n"
         "def main():\n    for x in g():\n        say('m')\n",

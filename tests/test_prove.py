@@ -138,6 +138,7 @@ def test_a_statement_of_several_lines_is_judged_whole(run: Run) -> None:
         "def g():\n    while True:\n        x = (yield), WHAT  #!\n\n"
         "def main():\n    for _, _ in zip(range(9), g()): device.waits()\n",
         "def main():\n    f = lambda: WHAT  #!\n    for _ in range(9): f()\n",
+        "def main():\n    g = (WHAT for _ in range(9))  #!\n    for _ in g:\n        device.passes(1)\n",
     ],
 )
 def test_loops_exceptions_and_generators(run: Run, program: str, what: str) -> None:

@@ -11,7 +11,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
 from synclint.runtime.frames import real_path
-from synclint.runtime.statements import Statement, entries
+from synclint.runtime.statements import Statement, entries, is_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -56,6 +56,7 @@ def hook(statements: Iterable[Statement], listener: Listener) -> Hook:
 class _Local(threading.local):
     frame: FrameType | None = None
     statement: Statement | None = None
+    resumed = False
     told = False
     """Whether the listener is being told: what it does itself is not watched."""
 
@@ -92,7 +93,8 @@ class _Hook:
         local = self._local
         statement = held.get(line)
         if local.frame is frame:
-            if statement is not None and statement is local.statement and not self._begins(frame, statement):
+            same = statement is not None and statement is local.statement and not local.resumed
+            if same and statement is not None and not self._begins(frame, statement):
                 return
             self._leave()
         if statement is not None:
@@ -104,7 +106,7 @@ class _Hook:
             local.told = True
             try:
                 if self._listener.enters(statement, resumed=resumed):
-                    local.frame, local.statement = frame, statement
+                    local.frame, local.statement, local.resumed = frame, statement, resumed
             finally:
                 local.told = False
 
@@ -188,8 +190,12 @@ if sys.version_info >= (3, 12):
             return True
 
         def _start(self, code: CodeType, offset: int) -> Any:
-            self._watch(code)
-            return sys.monitoring.DISABLE
+            if not self._watch(code):
+                return sys.monitoring.DISABLE
+            statement = self._held(code).get(code.co_firstlineno)
+            if statement is not None and is_part(code, statement) and not self._local.told:
+                self._enter(sys._getframe(1), statement)  # Python 3.13 has no event for its line
+            return None
 
         def _resume(self, code: CodeType, offset: int) -> Any:
             if not self._watch(code):
@@ -197,7 +203,7 @@ if sys.version_info >= (3, 12):
             frame = sys._getframe(1)
             statement = self._held(code).get(frame.f_lineno)
             if statement is not None and not self._local.told:
-                self._enter(frame, statement, resumed=True)
+                self._enter(frame, statement, resumed=not is_part(code, statement))  # each step of an expression
             return None
 
         def _line(self, code: CodeType, line: int) -> Any:

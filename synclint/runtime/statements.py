@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import CodeType
 
+_OPTIMIZED = 0x1
+"""The flag of the code of functions."""
+
 
 class Statement(NamedTuple):
     """Lines (1-based, both ends included) that are executed as one: a simple statement, or the header of a compound
@@ -48,7 +51,10 @@ def _expressions(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def entries(code: CodeType, statement: Statement) -> frozenset[int]:
-    """The offsets at which the instructions of a statement begin; several where the compiler has copied it."""
+    """The offsets at which the instructions of a statement begin; several where the compiler has copied it. None for
+    code that is a part of the statement."""
+    if is_part(code, statement):
+        return frozenset()
     found, inside = set(), False
     for start, end, line in code.co_lines():
         if line is not None and start < end:
@@ -57,3 +63,9 @@ def entries(code: CodeType, statement: Statement) -> frozenset[int]:
                 found.add(start)
             inside = here
     return frozenset(found)
+
+
+def is_part(code: CodeType, statement: Statement) -> bool:
+    """Whether a statement holds all of a function's code: a lambda, a comprehension, a function of one line."""
+    lines = (line for _, _, line in code.co_lines() if line is not None)
+    return bool(code.co_flags & _OPTIMIZED) and all(statement.first <= line <= statement.last for line in lines)
