@@ -1,6 +1,6 @@
 """How many operators the simulated device gets right, by PyTorch's own samples of each operator.
 
-    python benchmarks/opinfo.py [--dtype float32] [--every 1] [--json]
+    python benchmarks/opinfo.py [--dtype float32] [--every 1] [--skip 0] [--json]
 
 Each sample runs on the CPU and on the simulated device, with the same random numbers; results and gradients must be
 equal within rounding, and results on the device where an argument is. An operator is right if all its samples are.
@@ -26,6 +26,8 @@ from torch.utils._pytree import tree_flatten, tree_map
 from synclint.runtime import Tracer
 
 UNINITIALISED = ("empty", "new_empty")
+HOST_ARGUMENTS = ("tensor_split",)
+"""Operators that want their other tensors on the host, on a GPU, too."""
 
 
 class Outcome(NamedTuple):
@@ -42,13 +44,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--every", type=int, default=1, help="take every n-th operator")
+    parser.add_argument("--skip", type=int, default=0, help="leave out the first n operators, to share the work")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     dtype = getattr(torch, options.dtype)
     begun = time.perf_counter()
     with Tracer("simulated", roots=()):
-        operators = [op for op in op_db if dtype in op.supported_dtypes("cuda")][:: options.every]
+        operators = [op for op in op_db if dtype in op.supported_dtypes("cuda")][options.skip :: options.every]
         outcomes = [judge(op, dtype) for op in operators]
     compared = [one for one in outcomes if one.samples]
     wrong = [one for one in compared if one.wrong]
@@ -81,6 +84,8 @@ def judge(op: Any, dtype: torch.dtype) -> Outcome:
     for at, sample in enumerate(found):
         call = (sample.input, sample.args, sample.kwargs)
         ours = tree_map(to_device, call)  # before the CPU runs: the operator may write to its arguments
+        if op.name in HOST_ARGUMENTS:
+            ours = (ours[0], *call[1:])
         try:
             expected = run(op, call)
         except Exception:  # not a question to the simulated device
@@ -129,10 +134,19 @@ def run(op: Any, call: Any, seed: int = 1) -> Any:
 
 def to_device(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
-        return value.detach().clone().to("cuda").requires_grad_(value.requires_grad)
+        return moved(value.detach()).requires_grad_(value.requires_grad)
     if isinstance(value, torch.device) or value == "cpu":
         return torch.device("cuda")
     return value
+
+
+def moved(tensor: torch.Tensor) -> torch.Tensor:
+    """A copy on the device; of a part of a storage, in a copy of the whole, which ``as_strided`` may reach."""
+    if tensor.layout is not torch.strided or tensor.is_conj() or tensor.is_neg():
+        return tensor.clone().to("cuda")
+    storage = tensor.untyped_storage()
+    whole = torch.empty(0, dtype=tensor.dtype).set_(storage, 0, (storage.nbytes() // tensor.element_size(),), (1,))
+    return whole.clone().to("cuda").as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
 
 
 def tensors(value: Any) -> Iterator[torch.Tensor]:
@@ -153,7 +167,14 @@ def compare_kind(got: Any, expected: Any, placed: bool) -> None:
 def compare_values(got: Any, expected: Any) -> None:
     """Raises AssertionError where values differ by more than rounding."""
     for ours, theirs in zip(tensors(got), tensors(expected), strict=True):
-        torch.testing.assert_close(ours.detach().cpu(), theirs.detach().cpu(), equal_nan=True, check_stride=False)
+        close(ours.detach(), theirs.detach())
+
+
+def close(ours: torch.Tensor, theirs: torch.Tensor) -> None:
+    """Equal within rounding: the CPU has fused kernels (attention) where the device takes several steps."""
+    narrow = theirs.dtype in (torch.float32, torch.complex64)
+    bounds: dict[str, float] = {"rtol": 1e-4, "atol": 1e-4} if narrow else {}
+    torch.testing.assert_close(ours.cpu(), theirs.cpu(), equal_nan=True, check_stride=False, **bounds)
 
 
 def same_gradients(got: Any, ours: Any, expected: Any, theirs: Any) -> int:
@@ -162,7 +183,7 @@ def same_gradients(got: Any, ours: Any, expected: Any, theirs: Any) -> int:
     for one, other in zip(mine, reference, strict=True):
         assert (one is None) == (other is None), "a gradient is missing"
         if one is not None and other is not None:
-            torch.testing.assert_close(one.cpu(), other.cpu(), equal_nan=True, check_stride=False)
+            close(one, other)
     return sum(one is not None for one in reference)
 
 

@@ -42,7 +42,7 @@ def _project(options: Namespace) -> int:
     from synclint.runtime.launch import LaunchError
     from synclint.runtime.trace import TraceError
     from synclint.verify.project import FlakyError
-    from synclint.verify.scratch import Scratch, ScratchError
+    from synclint.verify.scratch import OUTPUT, Scratch, ScratchError
     from synclint.verify.tree import project_root
 
     cwd = Path.cwd()
@@ -52,14 +52,13 @@ def _project(options: Namespace) -> int:
         print("synclint: no fix to verify under these paths", file=sys.stderr)
         return 0
     with tempfile.TemporaryDirectory(prefix="synclint-verify-") as folder:
-        output = Path(folder, "output.txt")
         try:
             command = Scratch(root, Path(folder), cwd, options.run, options.backend, options.timeout)
             return _proven(root, sources, fixes, command, options)
         except FlakyError as error:
             raise _VerifyError(f"the command is flaky, it proves nothing: {error}") from None
         except (ScratchError, LaunchError, TraceError, OSError) as error:
-            raise _VerifyError(f"{error}{_end_of(output)}") from None
+            raise _VerifyError(f"{error}{_end_of(Path(folder, OUTPUT))}") from None
 
 
 def _fixes(root: Path, options: Namespace) -> tuple[list[Unit], dict[str, Source]]:
@@ -100,6 +99,8 @@ def _proven(
     else:
         sys.stdout.write(verification.render(result, style=Style(wants_colour(sys.stdout))))
     sys.stdout.flush()
+    if result.baseline is not None and result.baseline.status and not result.proven_any:
+        print(f"synclint: warning: the command may have broken off early{_end_of(command.output)}", file=sys.stderr)
     if options.apply:
         _apply(root, sources, result, command)
     return int(not result.holds)

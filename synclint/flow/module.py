@@ -71,12 +71,8 @@ class ModuleFlow:
 
     # The whole file
 
-    def analyse(self, coldest: Heat = Heat.COLD, relevant: re.Pattern[bytes] | None = None) -> list[Site]:
-        """The sites in source order.
-
-        Functions below ``coldest``, and those without a match of ``relevant`` in their text, are interpreted only
-        where others ask about them.
-        """
+    def analyse(self, coldest: Heat = Heat.COLD) -> list[Site]:
+        """The sites in source order. Functions below ``coldest`` are interpreted only where others ask about them."""
         frame = Frame(self, self.module_scope, self.globals)
         frame.execute(self.tree.body)
         self.sites.update(frame.sites)
@@ -87,11 +83,7 @@ class ModuleFlow:
             self.sites.update(body.sites)
         heats = heat.heat_map(self)
         for qualname in sorted(self.function_nodes, key=self._order):
-            function = self.function_nodes[qualname]
-            asked = heats.get(qualname, heat.UNKNOWN)[0] >= coldest and (
-                relevant is None or relevant.search(self.source.data, *self.source.span(function))
-            )
-            if asked or function.name == "__init__":
+            if heats.get(qualname, heat.UNKNOWN)[0] >= coldest or self.function_nodes[qualname].name == "__init__":
                 self.result(qualname)
         heat.set_heat(heats, [site.scope for site in self.sites.values()])
         found = [site for site in self.sites.values() if site.scope.heat >= coldest]
@@ -283,15 +275,13 @@ def analyse(
     wanted: frozenset[str] = frozenset(),
     torch: tuple[int, int] | None = None,
     coldest: Heat = Heat.COLD,
-    relevant: re.Pattern[bytes] | None = None,
 ) -> tuple[ModuleFlow, list[Site]]:
-    """The sites of one file that are at least as hot as ``coldest``, in functions that match ``relevant``, in source
-    order.
+    """The sites of one file that are at least as hot as ``coldest``, in source order.
 
     Raises SourceError when it cannot be parsed.
     """
     module = ModuleFlow(source, wanted, torch)
-    return module, module.analyse(coldest, relevant)
+    return module, module.analyse(coldest)
 
 
 def _settled(value: Value) -> bool:

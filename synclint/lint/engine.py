@@ -25,10 +25,6 @@ _OPERATION = re.compile(
     rb"\.(?:item|to|cuda|copy_|masked_scatter_|type_as|any|all|sum|max|min|numel|isinf|isnan|isfinite|eq|equal)\("
     rb"|(?:tensor|Tensor|array|from_numpy)\(|\b(?:int|float|bool|complex)\("
 )
-# So has a function that waits; or it asks for the truth of a tensor that was made elsewhere.
-_OPERATION_OR_CONDITION = re.compile(
-    _OPERATION.pattern + rb"|\b(?:if|while|assert|and|or|not)\b|[=!]=|<|(?<!-)>"  # `a < b < c` is a condition, too
-)
 _NOQA_WITH_CODE = re.compile(rb"noqa[^\n]*[a-z]{3}\d{3}")
 
 # Operands in the order in which their chain explains a finding.
@@ -91,7 +87,7 @@ def check_source(source: Source, settings: Settings, rules: tuple[Rule, ...]) ->
     suppressions = _may_suppress(source.data.lower())
     minimum = Confidence.POSSIBLE if suppressions else settings.confidence
     coldest = Heat.COLD if suppressions else settings.heat
-    flow, found = analyse(source, frozenset(claims), settings.target_torch, coldest, _OPERATION_OR_CONDITION)
+    flow, found = analyse(source, frozenset(claims), settings.target_torch, coldest)
     sites = tuple(found)
     file = FileFacts(source, flow, settings)
     findings = []

@@ -61,6 +61,10 @@ class Verification:
     runs: int = 0
 
     @property
+    def proven_any(self) -> bool:
+        return any(one.verdict.proven for one in self.judged)
+
+    @property
     def holds(self) -> bool:
         """Whether every fix that ran removed its wait and nothing else changed. False, too, when none of them ran."""
         ran = [one for one in self.judged if one.verdict is not Verdict.NOT_EXECUTED]

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from synclint.runtime.tracer import BackendName
 
 
+OUTPUT = "output.txt"
+"""The file in a scratch folder that keeps what the last run of the command printed."""
+
+
 class ScratchError(RuntimeError):
     """The command cannot be run in a copy of the project; the message says why."""
 
@@ -53,7 +57,7 @@ class Scratch:
 
     @property
     def output(self) -> Path:
-        return self.folder / "output.txt"
+        return self.folder / OUTPUT
 
     def __call__(self, texts: Mapping[str, bytes]) -> Run:
         """Run the command in a fresh copy in which the files ``texts`` (by path relative to the root) are as given.

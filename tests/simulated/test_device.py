@@ -78,6 +78,7 @@ def test_a_program_that_exits_inside_ends_well() -> None:
 # ---------------------------------------------------------------------- what cannot be had
 
 
+@pytest.mark.filterwarnings("ignore:Sparse CSR")
 def test_what_is_not_simulated_is_named_and_counted() -> None:
     backend = SimulatedBackend(Options())
     with Tracer("simulated") as trace:

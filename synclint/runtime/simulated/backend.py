@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from synclint.runtime.simulated import distributed, operators, state, storages, streams, surface
+from synclint.runtime.simulated import distributed, legacy, operators, state, storages, streams, surface
 from synclint.runtime.simulated.guard import Hooks, install_guard
 from synclint.runtime.simulated.patches import Patches
 from synclint.runtime.simulated.races import Races
@@ -90,6 +90,7 @@ class SimulatedBackend:
         patches = self._patches
         surface.patch(patches)
         storages.patch(patches)
+        legacy.patch(patches)
         distributed.patch(patches)
         _backward(patches, recorder)
         patches.set(torch, "compile", _uncompiled)
