@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -16,8 +17,16 @@ pytest.importorskip("torch")
 
 from test_sleep_oracle import QUICK, Device
 
+from synclint.report import proofs, waits
+from synclint.report.terminal import Style
+from synclint.runtime import tracer
+from synclint.runtime.child import Session
+from synclint.runtime.cuda import prove
 from synclint.runtime.cuda.prove import Prover
 from synclint.runtime.proof import NOT_EXECUTED, Proof, join_proofs
+from synclint.runtime.request import VARIABLE, Request
+from synclint.runtime.trace import Trace, merge, read
+from synclint.waits.linted import Linted
 
 
 class Run:
@@ -59,7 +68,7 @@ def run(tmp_path: Path) -> Run:
 
 
 def test_a_line_that_waits_is_told_from_one_that_does_not(run: Run) -> None:
-    waits, returns = run(
+    waiting, returning = run(
         """\
         def main():
             for _ in range(10):
@@ -67,10 +76,10 @@ def test_a_line_that_waits_is_told_from_one_that_does_not(run: Run) -> None:
                 device.returns()  #!
         """
     )
-    assert (waits.waits, waits.waited, returns.waits, returns.waited) == (True, 3, False, 0)
-    assert waits.host == (pytest.approx(waits.sleep),) * 3
-    assert returns.host == (pytest.approx(QUICK),) * 3
-    assert (waits.path, waits.line, returns.line) == (str(run.file), 3, 4)
+    assert (waiting.waits, waiting.waited, returning.waits, returning.waited) == (True, 3, False, 0)
+    assert waiting.host == (pytest.approx(waiting.sleep),) * 3
+    assert returning.host == (pytest.approx(QUICK),) * 3
+    assert (waiting.path, waiting.line, returning.line) == (str(run.file), 3, 4)
 
 
 def test_a_program_waits_no_longer_than_it_must(run: Run) -> None:
@@ -201,8 +210,8 @@ def test_one_line_at_a_time_is_judged(run: Run) -> None:
 
 
 def test_a_line_that_is_not_executed_and_one_without_a_statement(run: Run) -> None:
-    proofs = run("# nothing\ndef main():\n    if 0 > int():\n        device.waits()\n", 1, 4)
-    assert [(proof.line, proof.waits, proof.reason) for proof in proofs] == [
+    found = run("# nothing\ndef main():\n    if 0 > int():\n        device.waits()\n", 1, 4)
+    assert [(proof.line, proof.waits, proof.reason) for proof in found] == [
         (1, None, "there is no statement in this line"),
         (4, None, NOT_EXECUTED),
     ]
@@ -297,3 +306,82 @@ def test_what_one_process_proves_counts_for_all() -> None:
 
 def test_a_proof_travels_as_json() -> None:
     assert Proof.from_json(proof(True).to_json()) == proof(True)
+
+
+# ---------------------------------------------------------------------- in a traced process
+
+
+class Named:
+    """A back end that sees nothing, and says that it runs on a GPU, or not."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def start(self, recorder: object) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+def session(folder: Path, monkeypatch: pytest.MonkeyPatch, backend: str, program: Path, line: int) -> Session:
+    monkeypatch.setattr(tracer, "load_backend", lambda name, options: Named(backend))
+    request = Request(str(folder), "run", roots=(str(folder),), lines=False, prove=((str(program), line),))
+    return Session(Request.from_environment({VARIABLE: request.to_text()}))
+
+
+def test_a_traced_process_writes_its_proofs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    device = Device()
+    monkeypatch.setattr(prove, "CudaDevice", lambda: device)
+    program = tmp_path / "program.py"
+    program.write_text("def f():\n    device.waits()\n")
+    names: dict[str, Any] = {"device": device}
+    exec(compile(program.read_text(), str(program), "exec"), names)
+    traced = session(tmp_path, monkeypatch, "cuda", program, 2)
+    traced.start()
+    try:
+        for _ in range(5):
+            names["f"]()
+        (file,) = tmp_path.glob("*.jsonl")
+        (proof,) = read(file).proofs  # it may be killed now
+    finally:
+        traced.close()
+    assert (proof.path, proof.line, proof.waits, len(proof.host)) == (str(program), 2, True, 3)
+    whole = merge([read(file), read(file)])
+    assert [one.waited for one in whole.proofs] == [6]
+    whole.write(tmp_path / "whole.jsonl")
+    assert read(tmp_path / "whole.jsonl").proofs == whole.proofs
+
+
+def test_lines_are_proved_on_a_gpu_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "program.py"
+    program.write_text("x = 1\n")
+    with pytest.raises(tracer.BackendError, match="a GPU alone"):
+        session(tmp_path, monkeypatch, "simulated", program, 1).start()
+    assert tracer.running() is None
+
+
+# ---------------------------------------------------------------------- in reports
+
+
+def test_reports_say_what_is_proved(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = str(tmp_path / "a.py")
+    found = [
+        Proof(path, 1, True, (0.051, 0.0502, 0.0504), 0.05, 3),
+        Proof(path, 2, True, (0.051, 0.0001, 0.0001), 0.05, 1),
+        Proof(path, 3, False, (0.0001,), 0.05),
+        Proof(path, 4, None, reason=NOT_EXECUTED),
+    ]
+    assert "".join(proofs.render(found, style=Style(False))).splitlines() == [
+        "",
+        "Judged while the device slept:",
+        "           a.py:1: proved: waits (host 51 ms of a sleep of 50 ms, 3 runs)",
+        "           a.py:2: proved: waits (host 51 ms of a sleep of 50 ms, 1 of 3 runs)",
+        "           a.py:3: proved: does not wait (host 100 us of a sleep of 50 ms, 1 run)",
+        "           a.py:4: not proved: it was not executed",
+    ]
+    whole = json.loads(waits.as_json(Trace(proofs=found[3:]), [], Linted()))
+    assert whole["proofs"] == [
+        {"path": "a.py", "line": 4, "waits": None, "host": [], "sleep": 0.0, "waited": 0, "reason": NOT_EXECUTED}
+    ]
+    shown = "".join(waits.render(Trace(proofs=found), [], Linted(), style=Style(False)))
+    assert "a.py:3: proved: does not wait" in shown
