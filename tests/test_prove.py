@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -26,6 +28,7 @@ from synclint.runtime.cuda.prove import Prover
 from synclint.runtime.proof import NOT_EXECUTED, Proof, join_proofs
 from synclint.runtime.request import VARIABLE, Request
 from synclint.runtime.trace import Trace, merge, read
+from synclint.verify.scratch import Scratch
 from synclint.waits.linted import Linted
 
 
@@ -351,6 +354,73 @@ def test_a_traced_process_writes_its_proofs(tmp_path: Path, monkeypatch: pytest.
     assert read(tmp_path / "whole.jsonl").proofs == whole.proofs
 
 
+CUSTOMIZE = """\
+import os
+
+if "SYNCLINT_TRACE" in os.environ:
+    from types import SimpleNamespace
+    from synclint.runtime import tracer
+
+    def load_backend(name, options):
+        import program_device
+        from synclint.runtime.cuda import prove
+
+        prove.CudaDevice = lambda: program_device.device
+        return SimpleNamespace(name=name, start=lambda recorder: None, stop=lambda: None)
+
+    tracer.load_backend = load_backend
+"""
+
+
+@pytest.fixture
+def customized(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder from which every process gets a device that is turned by hand."""
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(CUSTOMIZE)
+    (site / "program_device.py").write_text("from test_sleep_oracle import Device\n\ndevice = Device()\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), os.path.dirname(__file__), *sys.path]))
+    folder = tmp_path / "project"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    (folder / "program.py").write_text(
+        "import torch\nfrom program_device import device\n"
+        "for _ in range(8):\n    device.waits()\n    device.returns()\n"
+    )
+    return folder
+
+
+@pytest.mark.parametrize("lines", ["--lines", "--no-lines"])
+def test_a_command_is_run_with_proofs(customized: Path, lines: str) -> None:
+    command = [sys.executable, "-m", "synclint", "trace", "--output=run.jsonl", lines]
+    command += ["--prove=program.py:4", "--prove=program.py:5", "program.py"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    said = [line.strip() for line in done.stdout.splitlines()]
+    found = [proof.waits for proof in read(customized / "run.jsonl").proofs]
+    if lines == "--lines" and sys.version_info < (3, 12):  # both need sys.settrace
+        assert found == [None, None]
+        assert said[-1].startswith("program.py:5: not proved: another tracer")
+        return
+    assert found == [True, False]
+    assert said[-2:] == [
+        "program.py:4: proved: waits (host 50 ms of a sleep of 50 ms, 3 runs)",
+        "program.py:5: proved: does not wait (host 10 us of a sleep of 50 ms, 3 runs)",
+    ]
+
+
+def test_lines_of_a_copy_are_proved(customized: Path) -> None:
+    scratch = Scratch(customized, customized.parent / "scratch", customized, ["program.py"], "simulated")
+    scratch.needs_gpu()
+    fixed = (customized / "program.py").read_bytes().replace(b"    device.waits()", b"    pass\n    device.returns()")
+    found = scratch.prove({"program.py": fixed}, [("program.py", 5), ("program.py", 6)])
+    assert [(proof.path, proof.line, proof.waits) for proof in found] == [
+        ("program.py", 5, False),
+        ("program.py", 6, False),
+    ]
+    (unfixed,) = scratch.prove({}, [("program.py", 4)])
+    assert unfixed.waits is True
+
+
 def test_lines_are_proved_on_a_gpu_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "program.py"
     program.write_text("x = 1\n")
@@ -377,7 +447,7 @@ def test_reports_say_what_is_proved(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         "           a.py:1: proved: waits (host 51 ms of a sleep of 50 ms, 3 runs)",
         "           a.py:2: proved: waits (host 51 ms of a sleep of 50 ms, 1 of 3 runs)",
         "           a.py:3: proved: does not wait (host 100 us of a sleep of 50 ms, 1 run)",
-        "           a.py:4: not proved: it was not executed",
+        "           a.py:4: not proved: it was not executed, or only in compiled code",
     ]
     whole = json.loads(waits.as_json(Trace(proofs=found[3:]), [], Linted()))
     assert whole["proofs"] == [

@@ -182,7 +182,7 @@ class Proves:
     def __init__(self) -> None:
         self.asked: list[tuple[str, int]] = []
 
-    def prove(self, texts: Mapping[str, bytes], lines: Sequence[tuple[str, int]]) -> list[Proof]:
+    def __call__(self, texts: Mapping[str, bytes], lines: Sequence[tuple[str, int]]) -> list[Proof]:
         self.asked += lines
         text = {path: data.decode().splitlines() for path, data in texts.items()}
         verdicts = {"hides": True, "quiet": False}
@@ -194,7 +194,7 @@ def test_a_wait_that_no_oracle_reported_is_proved_all_the_same() -> None:
     fixes = [fix_of(1, "import x\nquiet"), fix_of(2, "hides"), fix_of(3, "often"), fix_of(4, "other")]
     found = units([finding_of(at, fix) for at, fix in enumerate(fixes, 1)], frozenset(Applicability))
     proves = Proves()
-    result = verify({"p.py": source}, found, Told(), proving=proves)
+    result = verify({"p.py": source}, found, Told(), prove=proves)
     assert verdicts(result) == {
         1: Verdict.REMOVED, 2: Verdict.WAITS, 3: Verdict.REDUCED, 4: Verdict.REMOVED,
     }  # fmt: skip
@@ -218,7 +218,7 @@ def test_another_wait_that_is_known_is_not_proved_to_be_the_fixs() -> None:
     source = Source("p.py", TEXT, "utf-8", bom=False)
     found = units([finding_of(1, fix_of(1, "quiet"))], frozenset(Applicability))
     proves = Proves()
-    result = verify({"p.py": source}, found, Other(), proving=proves)
+    result = verify({"p.py": source}, found, Other(), prove=proves)
     (one,) = result.judged
     assert (one.verdict, proves.asked, result.runs) == (Verdict.REMOVED, [], 3)
     assert [proof.reason for proof in one.proofs] == [KNOWN]

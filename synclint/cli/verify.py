@@ -98,7 +98,7 @@ def _proven(
     def progress(text: str) -> None:
         print(f"synclint: {text}", file=sys.stderr)
 
-    result = verify(sources, fixes, command, progress, command if options.prove else None)
+    result = verify(sources, fixes, command, progress, command.prove if options.prove else None)
     if options.output_format == "json":
         sys.stdout.write(verification.render_json(result))
     else:

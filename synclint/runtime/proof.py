@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-NOT_EXECUTED = "it was not executed"
+NOT_EXECUTED = "it was not executed, or only in compiled code"
 
 
 @dataclass(frozen=True, slots=True)

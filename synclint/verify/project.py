@@ -9,7 +9,7 @@ from synclint.fix.apply import plan
 from synclint.verify.bisect import culprits
 from synclint.verify.elsewhere import Elsewhere, elsewhere
 from synclint.verify.lines import EditedLines
-from synclint.verify.proving import ProvingCommand, proved
+from synclint.verify.proving import Place, Prove, proved
 from synclint.verify.verdict import Judged, Unit, Verdict, judge, waits
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from synclint.finding import Applicability, Finding, Fix
     from synclint.fix.apply import Skipped
     from synclint.runtime.event import Event
+    from synclint.runtime.proof import Proof
     from synclint.source import Source
 
 
@@ -99,11 +100,11 @@ def verify(
     fixes: Sequence[Unit],
     command: Command,
     progress: Callable[[str], None] = lambda text: None,
-    proving: ProvingCommand | None = None,
+    prove: Prove | None = None,
 ) -> Verification:
     """Judge fixes by the command. ``sources`` hold the files that they edit, by path relative to the project.
 
-    With ``proving``, the lines where waits were removed are proved not to wait, in one more run. Raises FlakyError when
+    With ``prove``, the lines where waits were removed are proved not to wait, in one more run. Raises FlakyError when
     two runs of the unchanged project do not agree.
     """
     result = Verification()
@@ -135,11 +136,15 @@ def verify(
     result.differences = differences(baseline, after)
     maps = _line_maps(sources, tried)
     result.judged = [_judged(unit, maps, baseline, after) for unit in tried]
-    if proving is not None:
-        progress("running it once more, to prove that the fixed lines do not wait")
+    if prove is not None:
+
+        def counted(texts: Mapping[str, bytes], lines: Sequence[Place]) -> Sequence[Proof]:
+            progress("running it once more, to prove that the fixed lines do not wait")
+            result.runs += 1
+            return prove(texts, lines)
+
         texts = plan(sources, [unit.fix for unit in tried]).data
-        result.judged = proved(result.judged, maps, texts, after.events, proving)
-        result.runs += any(one.proofs for one in result.judged)
+        result.judged = proved(result.judged, maps, texts, after.events, counted)
     result.elsewhere = elsewhere(baseline.events, after.events, tried, maps)
     for group in broken:
         said = differences(baseline, run(group))

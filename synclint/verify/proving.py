@@ -22,10 +22,10 @@ Place = tuple[str, int]
 KNOWN = "another wait in this line is known"
 
 
-class ProvingCommand(Protocol):
+class Prove(Protocol):
     """Runs the user's command in a fresh copy in which some files have another text, and judges lines meanwhile."""
 
-    def prove(self, texts: Mapping[str, bytes], lines: Sequence[Place]) -> Sequence[Proof]: ...
+    def __call__(self, texts: Mapping[str, bytes], lines: Sequence[Place]) -> Sequence[Proof]: ...
 
 
 def proved(
@@ -33,12 +33,12 @@ def proved(
     maps: Mapping[str, EditedLines],
     texts: Mapping[str, bytes],
     after: Sequence[Event],
-    command: ProvingCommand,
+    prove: Prove,
 ) -> list[Judged]:
     """The fixes with proofs of the lines that stand where a wait was removed; those that are proved to wait still do.
 
-    ``texts`` are the fixed files by path, ``after`` the events of the run with the fixes. Runs the command once, or not
-    at all where there is nothing to prove.
+    ``texts`` are the fixed files by path, ``after`` the events of the run with the fixes. ``prove`` is called once, or
+    not at all where there is nothing to prove.
     """
     images = [list(_images(one, maps, texts)) if one.verdict is Verdict.REMOVED else [] for one in judged]
     waiting = {(event.project.path, event.project.line) for event in after if event.kind == "sync" and event.project}
@@ -47,7 +47,7 @@ def proved(
     for path, first, last in dict.fromkeys(image for some in images for image in some):
         waits = any((path, line) in waiting for line in range(first, last + 1))
         (known if waits else asked).append((path, first))
-    found = {(proof.path, proof.line): proof for proof in (command.prove(texts, asked) if asked else ())}
+    found = {(proof.path, proof.line): proof for proof in (prove(texts, asked) if asked else ())}
     found.update(((path, line), Proof(path, line, None, reason=KNOWN)) for path, line in known)
     return [
         _with(one, tuple(found[path, first] for path, first, _ in some if (path, first) in found))
