@@ -126,6 +126,15 @@ CASES: dict[str, tuple[str, str]] = {
         "    except ZeroDivisionError: pass\n",
         "< 1 > < 2 > < 0 >",
     ),
+    "the only condition in an endless loop": (
+        "def main():\n    it = iter([0, 0, 1])\n    while True:\n        if say(next(it)):  #!\n            break\n",
+        "< 0 > < 0 > < 1 >",
+    ),
+    "a condition of several lines in an endless loop": (
+        "def main():\n    it = iter([0, 0, 1])\n    while True:\n        if (say(next(it))\n"
+        "                and say('and')):  #!\n            break\n",
+        "< 0 > < 0 > < 1 and >",
+    ),
     "several lines in an endless loop": (
         "def main():\n    it = iter([1, 2, 0])\n    try:\n        while True:\n            max(1 / say(next(it)),  #!\n"
         "                [0 for _ in range(3)][0],\n                0)\n    except ZeroDivisionError: pass\n",
@@ -178,6 +187,16 @@ CASES: dict[str, tuple[str, str]] = {
     "a generator expression": (
         "def main():\n    g = (say(i) for i in range(2))  #!\n    next(g)\n    say('b')\n    next(g)\n    say('b')\n",
         "< > < 0 > b < 1 > b",
+    ),
+    "a generator expression of several lines": (
+        "def main():\n    g = (\n        say(i)\n        for i in range(2)  #!\n    )\n    for _ in g: say('b')\n",
+        "< > < 0 > b < 1 > b < >",
+    ),
+    "a statement of several lines that is suspended in the middle": (
+        "def g():\n    say('a')\n    x = (say(1),  #!\n         (yield),\n         say(2),\n"
+        "         say(3))\n    say('b')\n\n"
+        "def main():\n    for x in g():\n        say('m')\n",
+        "a < 1 > m <~ 2 3 > b",
     ),
     "a generator": (
         "def g():\n    say('a')\n    yield say(1)  #!\n    say('b')\n\n"

@@ -11,7 +11,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
 from synclint.runtime.frames import real_path
-from synclint.runtime.statements import Statement, entries, is_part
+from synclint.runtime.statements import Statement, is_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -56,7 +56,6 @@ def hook(statements: Iterable[Statement], listener: Listener) -> Hook:
 class _Local(threading.local):
     frame: FrameType | None = None
     statement: Statement | None = None
-    resumed = False
     told = False
     """Whether the listener is being told: what it does itself is not watched."""
 
@@ -71,7 +70,6 @@ class _Hook:
             lines.update(dict.fromkeys(range(statement.first, statement.last + 1), statement))
         self._files: dict[str, dict[CodeType, Mapping[int, Statement]] | None] = {}
         """By the name that code objects carry: what their codes hold; None for files without named lines."""
-        self._entries: dict[tuple[CodeType, Statement], frozenset[int]] = {}
         self._local = _Local()
 
     def _held(self, code: CodeType) -> Mapping[int, Statement]:
@@ -93,9 +91,8 @@ class _Hook:
         local = self._local
         statement = held.get(line)
         if local.frame is frame:
-            same = statement is not None and statement is local.statement and not local.resumed
-            if same and statement is not None and not self._begins(frame, statement):
-                return
+            if statement is local.statement:
+                return  # loops come back to a statement by way of their header
             self._leave()
         if statement is not None:
             self._enter(frame, statement)
@@ -106,7 +103,7 @@ class _Hook:
             local.told = True
             try:
                 if self._listener.enters(statement, resumed=resumed):
-                    local.frame, local.statement, local.resumed = frame, statement, resumed
+                    local.frame, local.statement = frame, statement
             finally:
                 local.told = False
 
@@ -127,13 +124,6 @@ class _Hook:
         for name, codes in self._files.items():
             if codes is not None and real_path(name) == statement.path:
                 codes.clear()
-
-    def _begins(self, frame: FrameType, statement: Statement) -> bool:
-        """Whether a frame is at the beginning of the statement: a loop has come back to it."""
-        key = (frame.f_code, statement)
-        if key not in self._entries:
-            self._entries[key] = entries(*key)
-        return frame.f_lasti in self._entries[key]
 
 
 if sys.version_info >= (3, 12):
@@ -267,7 +257,7 @@ else:
                 return None
             code, line = frame.f_code, frame.f_lineno
             if code.co_flags & _SUSPENDING and line != code.co_firstlineno and line in held:  # resumed
-                self._enter(frame, held[line], resumed=True)
+                self._enter(frame, held[line], resumed=not is_part(code, held[line]))
             return self._step
 
         def _step(self, frame: FrameType, event: str, argument: object) -> Any:

@@ -1,4 +1,4 @@
-"""Which lines form a statement, and where its instructions begin."""
+"""Which lines form a statement."""
 
 from __future__ import annotations
 
@@ -48,21 +48,6 @@ def _expressions(node: ast.AST) -> Iterator[ast.AST]:
     """A part of a statement with all its parts; none for the statements inside."""
     if not isinstance(node, ast.stmt | ast.excepthandler | ast.match_case):
         yield from ast.walk(node)
-
-
-def entries(code: CodeType, statement: Statement) -> frozenset[int]:
-    """The offsets at which the instructions of a statement begin; several where the compiler has copied it. None for
-    code that is a part of the statement."""
-    if is_part(code, statement):
-        return frozenset()
-    found, inside = set(), False
-    for start, end, line in code.co_lines():
-        if line is not None and start < end:
-            here = statement.first <= line <= statement.last
-            if here and not inside:
-                found.add(start)
-            inside = here
-    return frozenset(found)
 
 
 def is_part(code: CodeType, statement: Statement) -> bool:
