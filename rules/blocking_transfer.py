@@ -215,6 +215,7 @@ class BlockingTransfer(Rule):
             """,
             run="window(3)",
             lines=(5,),
+            race=True,
             event="sync",
             fixed="""
             import torch
@@ -242,6 +243,7 @@ class BlockingTransfer(Rule):
             """,
             run="rounds(2)",
             lines=(8,),
+            race=True,
             event="sync",
             fixed="""
             import torch
@@ -597,6 +599,7 @@ class BlockingTransfer(Rule):
             """,
             run="drain(torch.ones(3, device='cuda'), 3)",
             lines=(5,),
+            race=True,
             event="sync",
             fixed="""
             import torch

@@ -44,6 +44,7 @@ def invalid(code: str, run: str, fixed: str | None = None, line: int = 2, **fiel
 
 
 READS = "def f(x):\n    return x.sum().item()\n"
+PINNED = "def f(x):\n    y = x.to('cuda'{flag})\n    x.zero_()\n    return y\n"
 KEEPS = "def f(x):\n    return x.sum()\n"
 
 
@@ -63,6 +64,15 @@ KEEPS = "def f(x):\n    return x.sum()\n"
                 "def f(x):\n    return x.pin_memory().to('cuda', non_blocking=True).half().float()\n",
             ),
             "with f(vary(torch.ones(2), 'random')): fixed: the result differs: values",
+        ),
+        (invalid(READS, "f(torch.ones(2, device='cuda'))", KEEPS, race=True), "fixed: opens no race"),
+        (
+            invalid(
+                PINNED.format(flag=""),
+                "f(torch.ones(2, pin_memory=True))",
+                PINNED.format(flag=", non_blocking=True"),
+            ),
+            "fixed: opens a race",
         ),
         (
             invalid(

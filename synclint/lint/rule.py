@@ -41,7 +41,8 @@ class Invalid:
     keys of ``[tool.synclint]`` that the example needs. ``run`` is executed before and after the fix:
     ``event`` must happen before and not after, and the value of ``run`` (an expression) must stay the same.
     ``at`` are the lines in which it happens, where those are others than the reported ones. ``left`` is how often it
-    still happens in the lines that the fix wrote: reads joined into one are one read.
+    still happens in the lines that the fix wrote: reads joined into one are one read. ``race``: the fix opens one,
+    which is why it is unsafe; the race must be seen, and the value may change.
     """
 
     code: str
@@ -52,6 +53,7 @@ class Invalid:
     level: Applicability | None = None
     at: tuple[int, ...] = ()
     left: int = 0
+    race: bool = False
     settings: tuple[tuple[str, str], ...] = ()
     note: str = ""
 

@@ -50,15 +50,16 @@ def check_rules(rules: Sequence[Rule], backend: BackendName = "auto") -> Iterato
     """Execute every example of the rules, in order. Raises BackendError where the back end cannot run."""
     import tempfile
 
-    with tempfile.TemporaryDirectory() as folder:
-        races = backend == "simulated"
-        with Tracer(backend, roots=(folder,), pageable=True, races=races) as trace:
-            bench = _Bench(trace, os.path.realpath(folder))
-            for rule in rules:
-                for at, invalid in enumerate(rule.INVALID):
-                    yield bench.invalid(f"{rule.code} invalid {at}", invalid)
-                for at, valid in enumerate(rule.VALID):
-                    yield bench.valid(f"{rule.code} valid {at}", valid)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Tracer(backend, roots=(folder,), pageable=True, races=True) as trace,
+    ):
+        bench = _Bench(trace, os.path.realpath(folder), races=trace.backend == "simulated")
+        for rule in rules:
+            for at, invalid in enumerate(rule.INVALID):
+                yield bench.invalid(f"{rule.code} invalid {at}", invalid)
+            for at, valid in enumerate(rule.VALID):
+                yield bench.valid(f"{rule.code} valid {at}", valid)
 
 
 @dataclass(slots=True)
@@ -83,8 +84,9 @@ class _Execution:
 class _Bench:
     """Where examples run, with a tracer around it."""
 
-    def __init__(self, trace: Trace, folder: str) -> None:
+    def __init__(self, trace: Trace, folder: str, *, races: bool) -> None:
         self._trace = trace
+        self._races = races
         self._folder = folder
         self._files = 0
 
@@ -146,8 +148,11 @@ class _Bench:
             failures.append(f"fixed: {left} events of kind {example.event} where it should leave {example.left}")
         if example.event != "none" and after.count(example.event) >= before.count(example.event):
             failures.append(f"fixed: as many events as before: {after.said()}")
-        if after.count("race") > before.count("race"):
+        opened = after.count("race") > before.count("race")
+        if opened and not example.race:
             failures.append(f"fixed: opens a race: {after.said()}")
+        if example.race:
+            return failures if opened or not self._races else [*failures, "fixed: opens no race"]
         said = difference(before.value, after.value, exactly=example.level is Applicability.SAFE)
         return [*failures, f"fixed: the result differs: {said}"] if said else failures
 
