@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 torch = pytest.importorskip("torch")
 
+from synclint.cli import main  # noqa: E402
 from synclint.finding import Direction  # noqa: E402
 from synclint.runtime import SyncError, Tracer, allow_sync, no_sync  # noqa: E402
 from synclint.runtime.cuda import callbacks  # noqa: E402
+from synclint.runtime.cuda.prove import Prover  # noqa: E402
 from synclint.runtime.cuda.sleep import SleepOracle  # noqa: E402
-from synclint.runtime.trace import Trace  # noqa: E402
+from synclint.runtime.proof import Proof  # noqa: E402
+from synclint.runtime.trace import Trace, read  # noqa: E402
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")]
 
@@ -154,6 +161,64 @@ def test_the_sleep_oracle_sees_what_torch_does_not_report() -> None:
     """Thrust waits for the stream behind torch's back."""
     x = torch.arange(16, device="cuda").view(8, 2)
     assert SleepOracle().proves(lambda: torch.unique(x, dim=0)).waits is True
+
+
+def test_named_lines_are_judged_while_they_run_and_the_trace_does_not_show_it(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import torch\n\n\ndef step(x):\n    x.sum().item()\n    x.add_(1)\n    torch.unique(x, dim=0)\n"
+        "    x.to(\n        'cpu',\n    )\n    torch.where(x > 0, x, 0.0)\n    torch.cuda.synchronize()\n"
+    )
+    names: dict[str, Any] = {}
+    exec(compile(program.read_text(), str(program), "exec"), names)
+    x = torch.ones(8, 2, device="cuda")
+    told: list[Proof] = []
+    tracer = Tracer("cuda")
+    prover = Prover([(str(program), line) for line in range(5, 13)], told.append, unwatched=tracer.unwatched)
+    with tracer as trace:
+        prover.start()
+        try:
+            for _ in range(10):
+                names["step"](x)
+        finally:
+            prover.stop()
+    verdicts = {proof.line: proof.waits for proof in told}
+    assert verdicts == {5: True, 6: False, 7: True, 8: True, 9: True, 10: True, 11: False, 12: True}, told
+    explicit = [event for event in trace.events if event.cause == "explicit-wait"]
+    assert len(explicit) == 10
+    assert sys.gettrace() is None
+
+
+def test_a_command_is_traced_with_proofs(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import torch\nx = torch.ones(4, device='cuda')\nfor _ in range(8):\n    x.sum().item()\n    x.mul_(1.0)\n"
+    )
+    words = ["--prove", f"{program}:4", "--prove", f"{program}:5", "-o", str(tmp_path / "run.jsonl"), "--no-lines"]
+    assert main(["trace", *words, str(program)]) == 0
+    assert [proof.waits for proof in read(tmp_path / "run.jsonl").proofs] == [True, False]
+    out = capfd.readouterr().out
+    assert "program.py:4: proved: waits (host" in out
+    assert "program.py:5: proved: does not wait (host" in out
+
+
+def test_fixes_are_verified_with_proofs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pyproject.toml").write_text("")
+    (tmp_path / "a.py").write_text(
+        "import torch\n\n\ndef clamped(x: torch.Tensor) -> torch.Tensor:\n"
+        "    if x.isinf().any() or x.isnan().any():\n        x = torch.clamp(x, min=-100.0, max=100.0)\n    return x\n"
+    )
+    (tmp_path / "run.py").write_text(
+        "import torch\nfrom a import clamped\nfor _ in range(8):\n    clamped(torch.ones(4, device='cuda'))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    main(["verify", "--prove", "--unsafe-fixes", "--output-format=json", "a.py", "--", "run.py"])
+    report = json.loads(capfd.readouterr().out)
+    removed = [fix for fix in report["fixes"] if fix["verdict"] == "removed"]
+    assert removed, report
+    assert [proof["waits"] for fix in removed for proof in fix["proofs"]].count(False) > 0, report
 
 
 def test_everything_is_put_back() -> None:

@@ -45,6 +45,9 @@ class Device:
     def returns(self) -> None:
         self.passes(QUICK)
 
+    def obstacle(self) -> str:
+        return ""
+
 
 @pytest.fixture
 def device() -> Device:
@@ -111,9 +114,34 @@ def test_who_allocates_and_returns_all_the_same_does_not_wait(device: Device) ->
 
 def test_a_slow_host_is_not_taken_for_a_wait(device: Device) -> None:
     oracle = SleepOracle(device)
-    verdict = oracle.proves(lambda: device.passes(oracle.seconds * 0.7))
+    runs = []
+
+    def slows_down() -> None:
+        runs.append(None)
+        device.passes(oracle.seconds * (0.7 if len(runs) > 2 else 0.1))
+
+    verdict = oracle.proves(slows_down)
     assert verdict.waits is None
     assert "still runs" in verdict.reason
+
+
+def test_what_takes_long_by_itself_is_not_taken_for_a_wait(device: Device) -> None:
+    verdict = SleepOracle(device).proves(lambda: device.passes(1.0))
+    assert verdict.waits is None
+    assert "by itself" in verdict.reason
+
+
+def test_a_run_that_is_slow_for_another_reason_does_not_count(device: Device) -> None:
+    oracle = SleepOracle(device)
+    runs = []
+
+    def compiles_once() -> None:
+        runs.append(None)
+        device.passes(2.0 if len(runs) == 3 else QUICK)
+
+    verdict = oracle.proves(compiles_once)
+    assert verdict.waits is False
+    assert verdict.host == (pytest.approx(2.0), pytest.approx(QUICK))
 
 
 def test_both_controls_must_answer(device: Device) -> None:

@@ -91,6 +91,33 @@ def test_a_folder_holds_one_run(project: Path, capfd: pytest.CaptureFixture[str]
     ]
 
 
+def test_lines_are_proved_on_a_gpu_alone(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (project / "main.py").write_text(PROGRAM)
+    assert main(["trace", "--prove", "main.py:5", "main.py"]) == 2
+    assert "a process was not traced: there is no GPU" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["main.py"], "expected PATH:LINE"),
+        (["main.py:x"], "expected PATH:LINE"),
+        (["main.py:2"], "main.py:2: there is no statement in this line"),
+        (["absent.py:2"], "absent.py: cannot be read"),
+        (["main.py:5", "--backend=simulated"], "--prove needs a GPU"),
+        (["main.py:5", "--stall-times"], "a run without it"),
+    ],
+)
+def test_a_line_to_prove_must_make_sense(
+    project: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    (project / "main.py").write_text(PROGRAM)
+    with pytest.raises(SystemExit) as left:
+        parse(["trace", "--prove", *words, "main.py"])
+    assert left.value.code == 2
+    assert said in capsys.readouterr().err
+
+
 def test_one_file_and_json_and_the_status(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (project / "main.py").write_text("import torch\nprint('said')\ntorch.item()\ntorch.refuse()\nraise SystemExit(4)\n")
     assert main(["trace", "-o", "one.jsonl", "--output-format=json", "--", "main.py"]) == 4

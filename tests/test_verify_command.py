@@ -51,6 +51,24 @@ CASES = {
 }  # fmt: skip
 
 
+def test_proofs_need_a_gpu_and_nothing_is_run_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    monkeypatch.chdir(copy_of("vllm_42347_clamp", tmp_path))
+    ran = tmp_path / "ran"
+    command = ["-c", f"open({str(ran)!r}, 'w')"]
+    assert main(["verify", "--prove", "--unsafe-fixes", "before.py", "--", *command]) == 2
+    assert "the back end 'cuda' needs a GPU" in capsys.readouterr().err
+    assert not ran.exists()
+    with pytest.raises(SystemExit) as left:
+        main(["verify", "--prove", "--backend=simulated", "before.py", "--", *command])
+    assert left.value.code == 2
+    assert "--prove needs a GPU" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_a_case_waits_before_and_not_after(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

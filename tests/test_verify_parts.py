@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from synclint.finding import Applicability, Confidence, Direction, Edit, Finding, Fix, Heat
+from synclint.report.terminal import Style
+from synclint.report.verification import render, render_json
 from synclint.runtime.event import Event, Frame
+from synclint.runtime.proof import Proof
 from synclint.source import Source
 from synclint.verify import outcomes
 from synclint.verify.bisect import culprits
 from synclint.verify.lines import EditedLines
 from synclint.verify.project import FlakyError, Run, Verification, proven_texts, units, verify
+from synclint.verify.proving import KNOWN
 from synclint.verify.tree import copy_project, project_root, write_texts
 from synclint.verify.verdict import Verdict
 
@@ -168,6 +174,54 @@ def test_what_did_not_run_is_told_from_what_did_not_wait() -> None:
     result = verify({"p.py": source}, found, Quiet(executed={2}))
     assert verdicts(result) == {1: Verdict.NOT_EXECUTED, 2: Verdict.NEVER_WAITED}
     assert not result.holds
+
+
+class Proves:
+    """Judges each line of the fixed text by what it says."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, int]] = []
+
+    def __call__(self, texts: Mapping[str, bytes], lines: Sequence[tuple[str, int]]) -> list[Proof]:
+        self.asked += lines
+        text = {path: data.decode().splitlines() for path, data in texts.items()}
+        verdicts = {"hides": True, "quiet": False}
+        return [Proof(path, line, verdicts.get(text[path][line - 1][:5]), (0.05,), 0.05) for path, line in lines]
+
+
+def test_a_wait_that_no_oracle_reported_is_proved_all_the_same() -> None:
+    source = Source("p.py", TEXT, "utf-8", bom=False)
+    fixes = [fix_of(1, "import x\nquiet"), fix_of(2, "hides"), fix_of(3, "often"), fix_of(4, "other")]
+    found = units([finding_of(at, fix) for at, fix in enumerate(fixes, 1)], frozenset(Applicability))
+    proves = Proves()
+    result = verify({"p.py": source}, found, Told(), prove=proves)
+    assert verdicts(result) == {
+        1: Verdict.REMOVED, 2: Verdict.WAITS, 3: Verdict.REDUCED, 4: Verdict.REMOVED,
+    }  # fmt: skip
+    assert proves.asked == [("p.py", 2), ("p.py", 3), ("p.py", 5)]
+    assert [[proof.waits for proof in one.proofs] for one in result.judged] == [[False], [True], [], [None]]
+    assert (result.holds, result.runs) == (False, 4)
+    said = render(result, style=Style(False))
+    assert "p.py:2: SYN201 [safe] still waits: 5 waits before; no wait was reported, but it was proved" in said
+    assert "  p.py:3, fixed: proved: waits (host 50 ms" in said
+    fix = json.loads(render_json(result))["fixes"][1]
+    assert [proof["waits"] for proof in fix["proofs"]] == [True]
+
+
+def test_another_wait_that_is_known_is_not_proved_to_be_the_fixs() -> None:
+    class Other(Told):
+        def __call__(self, texts: Mapping[str, bytes]) -> Run:
+            run = super().__call__(texts)
+            other = replace(event_at(1), operation="aten::_to_copy", cause="blocking-copy", direction=Direction.H2D)
+            return replace(run, events=[*run.events, other])
+
+    source = Source("p.py", TEXT, "utf-8", bom=False)
+    found = units([finding_of(1, fix_of(1, "quiet"))], frozenset(Applicability))
+    proves = Proves()
+    result = verify({"p.py": source}, found, Other(), prove=proves)
+    (one,) = result.judged
+    assert (one.verdict, proves.asked, result.runs) == (Verdict.REMOVED, [], 3)
+    assert [proof.reason for proof in one.proofs] == [KNOWN]
 
 
 def test_a_run_in_which_no_fix_was_executed_proves_nothing() -> None:

@@ -128,6 +128,8 @@ def _verify_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--rules", action="store_true", help="execute the examples of synclint's own rules instead of a command")
     _runtime_options(add)
+    text = "then prove, in one more run, that the fixed lines do not wait: they run while the device sleeps (a GPU)"
+    add("--prove", action="store_true", help=text)
     add("--timeout", type=float, metavar="SECONDS", help="end a run of the command after so long")
     add("--output-format", choices=("text", "json"), default="text", help="(default: text)")
     _selection_options(parser)
@@ -180,10 +182,12 @@ def _check_together(parser: argparse.ArgumentParser, options: argparse.Namespace
 
 def _verify_together(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     if options.rules:
-        if options.run or options.apply:
-            parser.error("--rules runs no command, and there is nothing to --apply")
+        if options.run or options.apply or options.prove:
+            parser.error("--rules runs no command, and there is nothing to --apply or to --prove")
     elif not options.run:
         parser.error("which command? It stands after --, as in: synclint verify src -- pytest tests")
+    elif options.prove and options.backend == "simulated":
+        parser.error("--prove needs a GPU: on the simulated device, nothing takes time")
 
 
 _TOGETHER = {"check": _check_together, "verify": _verify_together}

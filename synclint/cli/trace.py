@@ -48,12 +48,13 @@ def _run(options: Namespace) -> int:
             done = launch(
                 options.words,
                 out=folder,
-                backend=options.backend,
+                backend="cuda" if options.prove else options.backend,
                 roots=[Path(root) for root in options.root] if options.root else None,
                 races=options.races,
                 pageable=options.pageable,
                 stall_times=options.stall_times,
                 lines=options.lines,
+                prove=options.prove,
                 output=sys.stderr.fileno() if as_json else None,  # stdout is for the report
             )
         except LaunchError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 _USAGE = """\
 synclint trace [OPTIONS] [--] COMMAND ...
@@ -42,6 +43,7 @@ def parse_trace(words: list[str], description: str) -> argparse.Namespace:
             del options.words[0]
         if not options.words:
             parser.error("no command to run")
+        _prove_together(parser, options)
     else:
         one = action == "import"
         add("paths", nargs=None if one else "+", metavar="PROFILE" if one else "PATHS")
@@ -67,6 +69,11 @@ def _options(parser: argparse.ArgumentParser) -> None:
     add("--pageable", action="store_true", help="report copies that are asynchronous in name only, too")
     text = "measure how long the host stands, for the first 30 seconds (a GPU; slows the command down)"
     add("--stall-times", action="store_true", help=text)
+    text = (
+        "prove whether this line makes the host wait: from the third time on, it runs while the device sleeps (a GPU; "
+    )
+    text += "may be given several times)"
+    add("--prove", action="append", type=_line, metavar="PATH:LINE", default=[], help=text)
     add("--races", action="store_true", help="report memory that is used before its copy has run (simulated)")
     text = "record which lines are executed (default: from Python 3.12 on; below, it slows the command down)"
     add("--lines", action=argparse.BooleanOptionalAction, default=None, help=text)
@@ -80,3 +87,26 @@ def _roots(parser: argparse.ArgumentParser) -> None:
 
 def _format(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output-format", choices=("full", "json"), default="full", help="(default: full)")
+
+
+def _line(text: str) -> tuple[Path, int]:
+    """A line that holds a statement."""
+    from synclint.runtime.statements import statements_of
+
+    path, _, number = text.rpartition(":")
+    if not (path and number.isdecimal()):
+        raise argparse.ArgumentTypeError(f"expected PATH:LINE, not {text!r}")
+    try:
+        found = statements_of(Path(path).read_bytes(), path)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"{path}: cannot be read: {error}") from None
+    if not any(one.first <= int(number) <= one.last for one in found):
+        raise argparse.ArgumentTypeError(f"{text}: there is no statement in this line")
+    return Path(path), int(number)
+
+
+def _prove_together(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    if options.prove and options.backend == "simulated":
+        parser.error("--prove needs a GPU: on the simulated device, nothing takes time")
+    if options.prove and options.stall_times:
+        parser.error("--prove makes the device sleep: stall times must be measured in a run without it")

@@ -54,6 +54,8 @@ def _project(options: Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="synclint-verify-") as folder:
         try:
             command = Scratch(root, Path(folder), cwd, options.run, options.backend, options.timeout)
+            if options.prove:
+                command.needs_gpu()
             return _proven(root, sources, fixes, command, options)
         except FlakyError as error:
             raise _VerifyError(f"the command is flaky, it proves nothing: {error}") from None
@@ -93,7 +95,10 @@ def _proven(
     from synclint.report.terminal import Style, wants_colour
     from synclint.verify.project import verify
 
-    result = verify(sources, fixes, command, lambda text: print(f"synclint: {text}", file=sys.stderr))
+    def progress(text: str) -> None:
+        print(f"synclint: {text}", file=sys.stderr)
+
+    result = verify(sources, fixes, command, progress, command.prove if options.prove else None)
     if options.output_format == "json":
         sys.stdout.write(verification.render_json(result))
     else:

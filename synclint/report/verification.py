@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from synclint.report import proofs
 from synclint.report.terminal import Style, visible
 from synclint.verify.verdict import Verdict
 
@@ -32,6 +33,8 @@ def _lines(result: Verification, style: Style) -> Iterator[str]:
             said = style.dim(one.verdict.value)
         where = f"{style.bold(visible(finding.path))}:{finding.line}"
         yield f"{where}: {finding.code}{others} [{one.unit.fix.applicability.value}] {said}{_detail(one)}"
+        for proof in one.proofs:
+            yield f"  {style.bold(visible(proof.path))}:{proof.line}, fixed: {proofs.said(proof, style=style)}"
     for skipped in result.skipped:
         edit = skipped.fix.edits[0]
         yield f"{style.bold(visible(edit.path))}:{edit.begin[0]}: not tried: {visible(skipped.reason)}"
@@ -110,4 +113,5 @@ def _fix(one: Judged) -> dict[str, Any]:
         "before": {"count": one.before.count, "stall": one.before.stall},
         "after": {"count": one.after.count, "stall": one.after.stall, "pageable": one.pageable},
         "note": one.note,
+        "proofs": [proof.to_json() for proof in one.proofs],
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from synclint.report import proofs
 from synclint.report.concise import duration
 from synclint.report.full import DIRECTIONS
 from synclint.report.terminal import visible
@@ -33,7 +34,7 @@ _CAUSES = {
 
 
 def render(trace: Trace, waits: Sequence[Wait], linted: Linted, *, style: Style) -> Iterator[str]:
-    """The table: waits, then those that are allowed, then operators that are not simulated."""
+    """The table: waits, then those that are allowed, operators that are not simulated, and what was proved."""
     yield from table([wait for wait in waits if not wait.event.allowed], linted, style=style)
     allowed = [wait for wait in waits if wait.event.allowed]
     if allowed:
@@ -43,6 +44,7 @@ def render(trace: Trace, waits: Sequence[Wait], linted: Linted, *, style: Style)
         yield f"\n{style.bold('Not simulated')}, so that the code that calls it was not traced to its end:\n"
         for name, count in sorted(trace.not_simulated.items(), key=lambda row: (-row[1], row[0])):
             yield f"{count:>9}  {visible(name)}\n"
+    yield from proofs.render(trace.proofs, style=style)
 
 
 def table(waits: Sequence[Wait], linted: Linted, *, style: Style) -> Iterator[str]:
@@ -73,13 +75,14 @@ def place(wait: Wait, *, style: Style) -> str:
 
 
 def as_json(trace: Trace, waits: Iterable[Wait], linted: Linted) -> str:
-    """One object: ``backend``, ``processes``, ``waits`` (the costliest first) and ``not_simulated``."""
+    """One object: ``backend``, ``processes``, ``waits`` (the costliest first), ``not_simulated`` and ``proofs``."""
     listed = [_wait(wait, linted) for wait in waits]
     whole = {
         "backend": trace.backend,
         "processes": trace.processes,
         "waits": listed,
         "not_simulated": dict(trace.not_simulated),
+        "proofs": [proofs.as_json(proof) for proof in trace.proofs],
     }
     return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
 

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import NoReturn
 
+    from synclint.runtime.cuda.prove import Prover
     from synclint.runtime.event import Event
+    from synclint.runtime.proof import Proof
 
 FAILED = 2
 """The exit status of a process that cannot be traced as asked."""
@@ -62,6 +64,7 @@ class Session:
         )
         wanted = CHEAP if request.lines is None else request.lines
         self._lines = line_recorder(request.roots, self._ran) if wanted else None
+        self._prover: Prover | None = None
         self._writer: Writer | None = None
         self._lock = threading.Lock()
         self._told: Counter[str] = Counter()
@@ -70,15 +73,21 @@ class Session:
     def start(self) -> None:
         """Start the back end, and begin the file. Raises BackendError."""
         self._tracer.__enter__()
+        if self._request.prove:
+            self._prover = self._make_prover()
         self._open()
         if self._lines is not None:
             self._lines.start()
+        if self._prover is not None:
+            self._prover.start()
 
     def close(self) -> None:
         """Stop the back end, and write what is not written yet."""
         if self._closed:
             return
         self._closed = True
+        if self._prover is not None:
+            self._prover.stop()
         saw_all = self._lines.stop() if self._lines is not None else True
         try:
             self._tracer.__exit__()
@@ -101,6 +110,17 @@ class Session:
         self._writer = None
         self._lock = threading.Lock()
         self._told = self._tracer.not_simulated
+        if self._prover is not None:
+            self._prover.after_fork()
+
+    def _make_prover(self) -> Prover:
+        if self._tracer.backend != "cuda":
+            name = self._tracer.backend
+            self._tracer.__exit__()
+            raise BackendError(f"what lines do can be proved on a GPU alone, and the back end here is {name!r}")
+        from synclint.runtime.cuda.prove import Prover
+
+        return Prover(self._request.prove, self._proved, unwatched=self._tracer.unwatched)
 
     def _write(self, event: Event) -> None:
         (self._writer or self._open())(event)
@@ -108,6 +128,9 @@ class Session:
 
     def _ran(self, path: str, line: int) -> None:
         (self._writer or self._open()).ran(path, line)
+
+    def _proved(self, proof: Proof) -> None:
+        (self._writer or self._open()).proof(proof)
 
     def _open(self) -> Writer:
         with self._lock:

@@ -67,6 +67,7 @@ def launch(
     pageable: bool = False,
     stall_times: bool = False,
     lines: bool | None = None,
+    prove: Sequence[tuple[Path, int]] = (),
     env: Mapping[str, str] | None = None,
     timeout: float | None = None,
     output: IO[bytes] | int | None = None,
@@ -76,6 +77,7 @@ def launch(
 
     ``out`` is the folder for the traces, made where it is missing. ``roots`` are the project's folders (default:
     ``cwd``, the working directory). ``lines``: record which lines were executed (None: where it costs nothing).
+    ``prove`` names lines to be judged by the behavioural oracle (a GPU alone; the command runs with pauses then).
     ``env`` is the command's environment (default: this one's). ``output`` takes its stdout and stderr (default:
     this process's). ``relocate`` names a folder and a copy of it: what would be imported from the one is imported
     from the other, however it is installed. After ``timeout`` seconds the command and its children are ended. Signals
@@ -94,6 +96,7 @@ def launch(
         pageable=pageable,
         stall_times=stall_times,
         lines=lines,
+        prove=tuple((str(folder / path), line) for path, line in prove),
     )
     environment[VARIABLE] = request.to_text()
     if relocate is not None:

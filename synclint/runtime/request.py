@@ -19,7 +19,7 @@ class Request:
     """How to trace. ``out`` is the folder for the traces, ``run`` begins the names of the files of one command.
 
     ``lines``: note which lines of the project are executed; None does so where it costs next to nothing (Python 3.12
-    and later).
+    and later). ``prove`` names lines, by (path, line), that the behavioural oracle judges: on a GPU alone.
     """
 
     out: str
@@ -30,6 +30,7 @@ class Request:
     pageable: bool = False
     stall_times: bool = False
     lines: bool | None = None
+    prove: tuple[tuple[str, int], ...] = ()
 
     def to_text(self) -> str:
         return json.dumps(asdict(self))
@@ -38,4 +39,5 @@ class Request:
     def from_environment(cls, environment: Mapping[str, str]) -> Request:
         """The request in an environment that holds one."""
         fields = json.loads(environment[VARIABLE])
-        return cls(**{**fields, "roots": tuple(cast("list[str]", fields["roots"]))})
+        prove = tuple((str(path), int(line)) for path, line in fields["prove"])
+        return cls(**{**fields, "roots": tuple(cast("list[str]", fields["roots"])), "prove": prove})

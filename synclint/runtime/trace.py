@@ -1,9 +1,10 @@
 """What a run waited for, and the file that holds it: JSON lines, one file for each process.
 
 The first line says of what process the trace is. Each line after it is an event (``Event.to_json``), or adds to an
-earlier one: ``{"again": 3, "count": 1, "stall": 0.002}`` is one more like the fourth event. Two more kinds of lines:
+earlier one: ``{"again": 3, "count": 1, "stall": 0.002}`` is one more like the fourth event. Three more kinds of lines:
 ``{"ran": "/p/a.py", "lines": [3, 4]}`` says which lines were executed, ``{"not_simulated": {"aten::x": 2}}`` which
-operators the simulated device refused, how often. A process that is killed, or a forked worker that leaves without
+operators the simulated device refused, how often, ``{"proof": ...}`` (``Proof.to_json``) what was proved of a named
+line. A process that is killed, or a forked worker that leaves without
 cleaning up, loses nothing: lines are flushed as they are written.
 """
 
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from synclint.runtime.event import Event
+from synclint.runtime.proof import Proof, join_proofs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -36,6 +38,7 @@ class Trace:
     ``processes`` describe the traced processes: each a mapping with ``pid``, ``argv``, ``python``, ``torch``,
     ``rank`` where they are known, and ``lines`` where executed lines were recorded. ``ran`` holds these by absolute
     path. ``not_simulated`` counts, by name, the operators that the simulated device does not have.
+    ``proofs`` are those of lines that were named, one for each line once traces are merged.
     """
 
     events: list[Event] = field(default_factory=list)
@@ -43,6 +46,7 @@ class Trace:
     processes: list[dict[str, Any]] = field(default_factory=list)
     ran: dict[str, set[int]] = field(default_factory=dict)
     not_simulated: Counter[str] = field(default_factory=Counter)
+    proofs: list[Proof] = field(default_factory=list)
 
     @property
     def knows_lines(self) -> bool:
@@ -58,6 +62,7 @@ class Trace:
         lines = [_header(self.backend, self.processes), *(event.to_json() for event in self.events)]
         lines += [_ran(file, sorted(self.ran[file])) for file in sorted(self.ran)]
         lines += [{"not_simulated": dict(self.not_simulated)}] if self.not_simulated else []
+        lines += [{"proof": proof.to_json()} for proof in self.proofs]
         text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         temporary.write_text(text, encoding="utf-8")
@@ -82,10 +87,12 @@ def merge(traces: Iterable[Trace]) -> Trace:
         whole.events += trace.events
         whole.processes += trace.processes
         whole.not_simulated += trace.not_simulated
+        whole.proofs += trace.proofs
         for file, lines in trace.ran.items():
             whole.ran.setdefault(file, set()).update(lines)
         backends += [trace.backend] if trace.backend and trace.backend not in backends else []
     whole.backend = "+".join(backends)
+    whole.proofs = join_proofs(whole.proofs)
     return whole.aggregated()
 
 
@@ -129,6 +136,8 @@ def _take(trace: Trace, entry: dict[str, Any]) -> None:
         trace.processes[0]["lines"] = False
     elif "not_simulated" in entry:
         trace.not_simulated.update(entry["not_simulated"])
+    elif "proof" in entry:
+        trace.proofs.append(Proof.from_json(entry["proof"]))
     else:
         trace.events.append(Event.from_json(entry))
 
@@ -168,6 +177,10 @@ class Writer:
     def not_simulated(self, operators: Mapping[str, int]) -> None:
         """Note operators that the simulated device refused; counts add up."""
         self._append({"not_simulated": dict(operators)})
+
+    def proof(self, proof: Proof) -> None:
+        """Note what was proved of a line."""
+        self._append({"proof": proof.to_json()})
 
     def close(self) -> None:
         with self._lock:

@@ -56,6 +56,13 @@ class Forbidding(Protocol):
     def forbidding(self) -> AbstractContextManager[None]: ...
 
 
+@runtime_checkable
+class Silenceable(Protocol):
+    """A back end that can look away from what one thread does."""
+
+    def silence(self) -> AbstractContextManager[None]: ...
+
+
 _running: Tracer | None = None
 _lock = threading.Lock()
 
@@ -135,6 +142,10 @@ class Tracer:
     def forbidding(self) -> AbstractContextManager[None]:
         """Held while a block forbids waits."""
         return self._backend.forbidding() if isinstance(self._backend, Forbidding) else nullcontext()
+
+    def unwatched(self) -> AbstractContextManager[None]:
+        """Held around waits of synclint's own: those of this thread are not recorded."""
+        return self._backend.silence() if isinstance(self._backend, Silenceable) else nullcontext()
 
     def _note(self, event: Event) -> None:
         if self._keep and event.count:

@@ -9,6 +9,7 @@ from synclint.fix.apply import plan
 from synclint.verify.bisect import culprits
 from synclint.verify.elsewhere import Elsewhere, elsewhere
 from synclint.verify.lines import EditedLines
+from synclint.verify.proving import Place, Prove, proved
 from synclint.verify.verdict import Judged, Unit, Verdict, judge, waits
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from synclint.finding import Applicability, Finding, Fix
     from synclint.fix.apply import Skipped
     from synclint.runtime.event import Event
+    from synclint.runtime.proof import Proof
     from synclint.source import Source
 
 
@@ -98,10 +100,12 @@ def verify(
     fixes: Sequence[Unit],
     command: Command,
     progress: Callable[[str], None] = lambda text: None,
+    prove: Prove | None = None,
 ) -> Verification:
     """Judge fixes by the command. ``sources`` hold the files that they edit, by path relative to the project.
 
-    Raises FlakyError when two runs of the unchanged project do not agree.
+    With ``prove``, the lines where waits were removed are proved not to wait, in one more run. Raises FlakyError when
+    two runs of the unchanged project do not agree.
     """
     result = Verification()
 
@@ -132,6 +136,15 @@ def verify(
     result.differences = differences(baseline, after)
     maps = _line_maps(sources, tried)
     result.judged = [_judged(unit, maps, baseline, after) for unit in tried]
+    if prove is not None:
+
+        def counted(texts: Mapping[str, bytes], lines: Sequence[Place]) -> Sequence[Proof]:
+            progress("running it once more, to prove that the fixed lines do not wait")
+            result.runs += 1
+            return prove(texts, lines)
+
+        texts = plan(sources, [unit.fix for unit in tried]).data
+        result.judged = proved(result.judged, maps, texts, after.events, counted)
     result.elsewhere = elsewhere(baseline.events, after.events, tried, maps)
     for group in broken:
         said = differences(baseline, run(group))

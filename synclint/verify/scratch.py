@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from synclint.runtime.launch import launch
 from synclint.verify import outcomes
@@ -16,6 +17,7 @@ from synclint.verify.tree import copy_project, write_texts
 
 if TYPE_CHECKING:
     from synclint.runtime.event import Event, Frame
+    from synclint.runtime.proof import Proof
     from synclint.runtime.trace import Trace
     from synclint.runtime.tracer import BackendName
 
@@ -64,6 +66,28 @@ class Scratch:
 
         Raises ScratchError when the back end cannot run, the time is over, or what ran was not the copy.
         """
+        told, status, trace = self._run(texts, races=True, pageable=True, stall_times=True, lines=True)
+        self._check(trace)
+        ran = {self._relative(path): frozenset(lines) for path, lines in trace.ran.items()}
+        events = [self._seen_from_root(event) for event in trace.events]
+        return Run(status, outcomes.read(told), events, ran if trace.knows_lines else None)
+
+    def prove(self, texts: Mapping[str, bytes], lines: Sequence[tuple[str, int]]) -> list[Proof]:
+        """Run it likewise, and let the behavioural oracle judge lines of the copy meanwhile."""
+        places = [(self._tree / path, line) for path, line in lines]
+        _, _, trace = self._run(texts, lines=False, prove=places)
+        return [replace(proof, path=self._relative(proof.path)) for proof in trace.proofs]
+
+    def needs_gpu(self) -> None:
+        """Run on a GPU from now on. Raises ScratchError where there is none, without running the command."""
+        self.backend = "cuda"
+        program, traces = ["-c", "import torch"], self.folder / "traces"
+        done = launch(program, out=traces, cwd=self.folder, backend="cuda", output=subprocess.DEVNULL)
+        if done.failures:
+            raise ScratchError("; ".join(done.failures))
+
+    def _run(self, texts: Mapping[str, bytes], **options: Any) -> tuple[Path, int, Trace]:
+        """The file of the outcomes, the exit status, and the trace."""
         shutil.rmtree(self._tree, ignore_errors=True)
         shutil.copytree(self._pristine, self._tree, symlinks=True)
         write_texts(self._tree, texts)
@@ -76,14 +100,11 @@ class Scratch:
                 cwd=self._tree / self.cwd.relative_to(self.root),
                 backend=self.backend,
                 roots=[self._tree, self.root],
-                races=True,
-                pageable=True,
-                stall_times=True,
-                lines=True,
                 env=self._environment(told),
                 timeout=self.timeout,
                 output=output,
                 relocate=(self.root, self._tree),
+                **options,
             )
         if done.failures:
             raise ScratchError("; ".join(done.failures))
@@ -92,10 +113,7 @@ class Scratch:
         trace = done.trace()
         for path in done.traces:
             path.unlink()
-        self._check(trace)
-        ran = {self._relative(path): frozenset(lines) for path, lines in trace.ran.items()}
-        events = [self._seen_from_root(event) for event in trace.events]
-        return Run(done.status, outcomes.read(told), events, ran if trace.knows_lines else None)
+        return told, done.status, trace
 
     def _moved(self, word: str) -> str:
         """A word of the command that names a place in the project, as the same place in the copy."""

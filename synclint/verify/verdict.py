@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from synclint.finding import Finding, Fix
     from synclint.runtime.event import Event
+    from synclint.runtime.proof import Proof
 
 
 class Verdict(str, Enum):
@@ -63,7 +64,8 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A fix with its verdict. ``pageable`` counts the copies in its lines that are asynchronous in name only now."""
+    """A fix with its verdict. ``pageable`` counts the copies in its lines that are asynchronous in name only now;
+    ``proofs`` are those of the lines that stand where its lines stood, where they were asked for."""
 
     unit: Unit
     verdict: Verdict
@@ -71,6 +73,7 @@ class Judged:
     after: Waits = NO_WAITS
     pageable: int = 0
     note: str = ""
+    proofs: tuple[Proof, ...] = ()
 
 
 def waits(events: Iterable[Event], lines: Mapping[str, Set[int]], unit: Unit, kind: str = "sync") -> Waits:

@@ -35,6 +35,7 @@ class CudaBackend:
         self._options = options
         self._entered = ExitStack()
         self._debug_mode: DebugMode | None = None
+        self._watch: Watch | None = None
 
     def start(self, recorder: Recorder) -> None:
         """Raises BackendError where torch sees no CUDA device."""
@@ -46,12 +47,12 @@ class CudaBackend:
             )
             raise BackendError(f"the back end 'cuda' needs a GPU: {build} (torch {torch.__version__})")
         with ExitStack() as entered:
-            watch_all(recorder, self._options, entered)
+            self._watch = watch_all(recorder, self._options, entered)
             self._entered = entered.pop_all()
         self._debug_mode = DebugMode(recorder, recorded=True)
 
     def stop(self) -> None:
-        self._debug_mode = None
+        self._debug_mode = self._watch = None
         self._entered.close()
 
     def forbidding(self) -> AbstractContextManager[None]:
@@ -60,6 +61,10 @@ class CudaBackend:
         if self._debug_mode is None or torch.cuda._is_in_bad_fork():
             return nullcontext()
         return self._debug_mode.held()
+
+    def silence(self) -> AbstractContextManager[None]:
+        """What this thread waits for inside is not recorded."""
+        return nullcontext() if self._watch is None else self._watch.silence()
 
 
 def watch_all(recorder: Recorder, options: Options, entered: ExitStack) -> Watch:

@@ -1,19 +1,18 @@
 """The behavioural oracle: with a long sleep under way on the stream, does a function return before it ends?
 
 It believes no report of torch, and sees what the driver and libraries do. It can be wrong one way: what is done for
-the first time (loading a kernel, allocating memory) makes the host stand, too. So a function runs warm, and an answer
-during which memory was allocated does not count.
+the first time (loading a kernel, allocating memory) makes the host stand, too, and so does any other work of the host.
+So a function runs warm, its last warm-up, on an idle device, says how long it takes by itself, and an answer during
+which memory was allocated, or the host stood for longer than the sleep explains, does not count.
 """
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 import torch
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 WARM_UPS = 2
 _TRIES = 3
@@ -38,7 +37,9 @@ class Verdict(NamedTuple):
 
 class Device(Protocol):
     """What the oracle needs of a device. ``sleep`` queues a sleep of so many cycles on the current stream, and returns
-    a function that says whether it is over. ``allocations`` counts what was ever allocated from the driver."""
+    a function that says whether it is over. ``allocations`` counts what was ever allocated from the driver.
+    ``waits`` and ``returns`` are controls: one waits for the current stream, one gives it work and returns.
+    ``obstacle`` says why the device must be left alone just now; it is empty where nothing speaks against it."""
 
     def clock(self) -> float: ...
 
@@ -47,6 +48,12 @@ class Device(Protocol):
     def synchronize(self) -> None: ...
 
     def allocations(self) -> tuple[int, ...]: ...
+
+    def waits(self) -> None: ...
+
+    def returns(self) -> None: ...
+
+    def obstacle(self) -> str: ...
 
 
 class CudaDevice:
@@ -69,6 +76,30 @@ class CudaDevice:
         names = ("segment.all.allocated", "num_alloc_retries", "num_device_alloc", "num_device_free")
         return (*(device.get(name, 0) for name in names), host.get("num_host_alloc", 0))
 
+    def waits(self) -> None:
+        torch.cuda.current_stream().synchronize()
+
+    def returns(self) -> None:
+        torch.cuda._sleep(1)  # type: ignore[no-untyped-call]
+
+    def obstacle(self) -> str:
+        if torch.cuda._is_in_bad_fork():
+            return "a process that was forked after CUDA was used cannot use it"
+        if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+            return "CUDA was not in use"
+        if torch.cuda.is_current_stream_capturing():
+            return "a graph was being captured"
+        return ""
+
+
+class Begun(NamedTuple):
+    """A run that is under way: when it began, whether its sleep is over (None: the device is idle), and what had been
+    allocated."""
+
+    at: float
+    over: Callable[[], bool] | None
+    allocated: tuple[int, ...]
+
 
 class SleepOracle:
     """Proves of single functions whether they wait for the device. Measures the length of a cycle when it is made.
@@ -84,15 +115,21 @@ class SleepOracle:
 
     def proves(self, function: Callable[[], object]) -> Verdict:
         """Whether ``function`` waits, on the current stream. It is run several times, and its exceptions pass."""
-        for _ in range(WARM_UPS):
+        for _ in range(WARM_UPS - 1):
             function()
-        hosts: list[float] = []
-        verdict = Verdict(None, (), self.seconds, "not run")
+        begun = self.begin(asleep=False)
+        function()
+        own = self.passed(begun)
+        hosts: tuple[float, ...] = ()
+        verdict = Verdict(None, hosts, self.seconds, "not run")
         for _ in range(_TRIES):
-            verdict = self._once(function, hosts)
+            begun = self.begin()
+            function()
+            verdict = self.end(begun, own)
+            hosts += verdict.host
             if verdict.waits is not None:
                 break
-        return verdict
+        return verdict._replace(host=hosts)
 
     def check(self, waiting: Callable[[], object], returning: Callable[[], object]) -> tuple[Verdict, Verdict]:
         """The verdicts on two functions of which the answer is known. Raises OracleError where either is not given."""
@@ -103,27 +140,35 @@ class SleepOracle:
                 raise OracleError(f"the sleep oracle fails its control, a function that {name}: {said}")
         return found
 
-    def _once(self, function: Callable[[], object], hosts: list[float]) -> Verdict:
+    def begin(self, *, asleep: bool = True) -> Begun:
+        """Just before a run: let the device finish what it has to do and, unless it shall be idle, put it to sleep."""
         device = self._device
         device.synchronize()
-        before = device.allocations()
-        over = device.sleep(int(self.cycles_per_second * self.seconds))
-        began = device.clock()
-        function()
-        host = device.clock() - began
-        done = over()
-        device.synchronize()
-        hosts.append(host)
-        allocated = device.allocations() != before
-        waits, reason = self._judge(host, done, allocated)
-        return Verdict(waits, tuple(hosts), self.seconds, reason)
+        allocated = device.allocations()
+        over = device.sleep(int(self.cycles_per_second * self.seconds)) if asleep else None
+        return Begun(device.clock(), over, allocated)
 
-    def _judge(self, host: float, done: bool, allocated: bool) -> tuple[bool | None, str]:
-        if not done and host < self.seconds * _MARGIN:
+    def passed(self, begun: Begun) -> float:
+        """How long a run has taken, in seconds."""
+        return self._device.clock() - begun.at
+
+    def end(self, begun: Begun, own: float) -> Verdict:
+        """Just after a run: whether it waited. ``own`` is how long it takes while the device is idle, in seconds."""
+        host = self.passed(begun)
+        done = begun.over is None or begun.over()
+        self._device.synchronize()
+        waits, reason = self._judge(host, own, done, self._device.allocations() != begun.allocated)
+        return Verdict(waits, (host,), self.seconds, reason)
+
+    def _judge(self, host: float, own: float, done: bool, allocated: bool) -> tuple[bool | None, str]:
+        margin = self.seconds * _MARGIN
+        if not done and host < margin:
             return False, ""  # also if it allocated: it came back all the same
         if allocated:
             return None, "memory was allocated from the driver meanwhile"
-        if done and host > self.seconds * _MARGIN:
+        if own > margin:
+            return None, f"the host takes {own:.4f} s by itself, too long to be told from a sleep of {self.seconds:g} s"
+        if done and margin < host < self.seconds + own + margin:
             return True, ""
         state = "is over" if done else "still runs"
         return None, f"the host took {host:.4f} s and the sleep of {self.seconds:.4f} s {state}"
