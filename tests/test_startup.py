@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -98,28 +99,29 @@ def test_libcst_is_loaded_when_a_statement_is_taken_apart(project: Path) -> None
 
 
 YARDSTICK = ["-c", "import email.message, http.client, unittest.mock"]
-"""Takes some 0.085 s where the limits below were set; a slower machine is given the same share more."""
+"""What a limit is compared with, because machines differ, and differ from hour to hour."""
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs the processor time of child processes")
-@pytest.mark.parametrize(("arguments", "limit"), [(["--help"], 0.1), (["clean.py"], 0.15)])
-def test_processor_time(project: Path, arguments: list[str], limit: float) -> None:
-    """There is one thread, so that processor time is wall time where nothing else runs."""
-    times, yardstick = [], []
+@pytest.mark.parametrize(("arguments", "seconds", "times"), [(["--help"], 0.1, 0.75), (["clean.py"], 0.15, 2.0)])
+def test_processor_time(project: Path, arguments: list[str], seconds: float, times: float) -> None:
+    """At most so many seconds, or so many times the yardstick: there is one thread, so that processor time is wall
+    time where nothing else runs."""
+    taken, yardstick = [], []
     for _ in range(10):  # one undisturbed run is enough, after one that writes the bytecode
         yardstick.append(processor_time(project, YARDSTICK))
-        times.append(processor_time(project, ["-m", "synclint", *arguments]))
-        allowed = max(limit, limit / 0.085 * min(yardstick))
-        if min(times) < allowed:
+        taken.append(processor_time(project, ["-m", "synclint", *arguments]))
+        if min(taken) < max(seconds, times * min(yardstick)):
             return
-    pytest.fail(f"synclint {' '.join(arguments)}: {min(times):.3f} s at best, {min(yardstick):.3f} s for the yardstick")
+    said = f"{min(taken):.3f} s at best, {min(taken) / min(yardstick):.2f} times the yardstick"
+    pytest.fail(f"synclint {' '.join(arguments)}: {said}")
 
 
 def processor_time(folder: Path, arguments: list[str]) -> float:
-    """User and system time of a run of this interpreter, in seconds."""
+    """User and system time of a run of this interpreter, in seconds. It may keep bytecode, as users' do."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     before = os.times()
-    subprocess.run(
-        [sys.executable, *arguments], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True
-    )
+    subprocess.run([sys.executable, *arguments], cwd=folder, env=environment, check=True, **quiet)
     after = os.times()
     return after.children_user + after.children_system - before.children_user - before.children_system
