@@ -243,6 +243,10 @@ def test_collectives_run_in_a_group_of_one(trace: Trace, tmp_path: Any) -> None:
         torch.distributed.all_gather(gathered, x)
         assert gathered[0].is_cuda
         assert gathered[0].equal(x)
+        if torch.version.cuda is not None:
+            with pytest.raises(NotImplementedError, match="DistributedDataParallel of a CUDA build"):
+                torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(3, 1).cuda())
+            return
         model = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(3, 1).cuda())
         model(x).sum().backward()
     finally:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from synclint.runtime.simulated import distributed, legacy, operators, state, storages, streams, surface
+from synclint.runtime.simulated.build import has_cuda
 from synclint.runtime.simulated.guard import Hooks, install_guard
 from synclint.runtime.simulated.patches import Patches
 from synclint.runtime.simulated.races import Races
@@ -94,7 +95,7 @@ class SimulatedBackend:
         distributed.patch(patches)
         _backward(patches, recorder)
         patches.set(torch, "compile", _uncompiled)
-        if "_cuda_getDevice" in vars(torch._C):  # a CUDA build; its kernels would call the driver
+        if has_cuda():
             patches.set_by(torch._C._set_cudnn_enabled, torch._C._get_cudnn_enabled(), False)
 
 

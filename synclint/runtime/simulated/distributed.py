@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from synclint.runtime.simulated import state
+from synclint.runtime.simulated.build import has_cuda
 from synclint.runtime.simulated.compute import Aliases
 from synclint.runtime.simulated.patches import Patches
 
@@ -31,6 +32,12 @@ def patch(patches: Patches) -> None:
 
     patches.set(dist, "init_process_group", init_process_group)
     patches.set(dist.distributed_c10d, "init_process_group", init_process_group)
+    if has_cuda():  # whose reducer times itself with events of the driver
+        patches.set(torch.nn.parallel.DistributedDataParallel, "__init__", _refuse_ddp)
+
+
+def _refuse_ddp(self: Any, *args: Any, **kwargs: Any) -> None:
+    raise state.running().refuse("torch.nn.parallel.DistributedDataParallel of a CUDA build of torch")
 
 
 def _register() -> None:

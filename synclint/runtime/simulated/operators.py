@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import torch
 
 from synclint.runtime.simulated import compute, kernels, recurrent, run, sparse, state, views
+from synclint.runtime.simulated.build import has_cuda
 from synclint.runtime.simulated.operator import Operator
 from synclint.runtime.simulated.unsupported import Unsupported
 
@@ -106,7 +107,7 @@ def _of_yaml() -> Iterator[tuple[str, Callable[..., Any]]]:
 
 def _of_dispatcher() -> Iterator[tuple[str, Callable[..., Any]]]:
     """The operators with a real CUDA kernel, which would call the driver: those of CUDA builds."""
-    if not _cuda_build():
+    if not has_cuda():
         return
     for name in _dispatcher_names("CUDA"):
         op = _overload(name)
@@ -120,7 +121,7 @@ def _of_dispatcher() -> Iterator[tuple[str, Callable[..., Any]]]:
 
 
 def _dispatcher_names(key: str) -> list[str]:
-    if not _cuda_build():
+    if not has_cuda():
         return []
     names = [name for name in torch._C._dispatch_get_all_op_names() if name.startswith("aten::")]
     return [name.removeprefix("aten::") for name in names if torch._C._dispatch_has_kernel_for_dispatch_key(name, key)]
@@ -131,10 +132,6 @@ def _sparse_names() -> Iterator[str]:
     for name in sorted({*names, *_dispatcher_names("SparseCUDA")}):
         if _overload(name) is not None:
             yield name
-
-
-def _cuda_build() -> bool:
-    return "_cuda_getDevice" in vars(torch._C)
 
 
 def _composite(keys: frozenset[str]) -> bool:

@@ -12,6 +12,7 @@ import torch
 from torch.jit._builtins import _find_builtin, _get_builtin_table
 
 from synclint.runtime.simulated import generators, graphs, pinned, state, streams, waits
+from synclint.runtime.simulated.build import has_cuda
 from synclint.runtime.simulated.patches import Patches
 
 _MEMORY = 80 << 30  # bytes
@@ -233,7 +234,7 @@ def _pinning(factory: Callable[..., Any]) -> Callable[..., Any]:
 
 def _bindings(patches: Patches) -> None:
     """What CUDA builds answer in C++, which would look for a driver."""
-    if "_cuda_getDevice" not in vars(torch._C):
+    if not has_cuda():
         return
     _existing(
         patches,
