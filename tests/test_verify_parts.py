@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from synclint.cli import main
 from synclint.finding import Applicability, Confidence, Direction, Edit, Finding, Fix, Heat
 from synclint.report.terminal import Style
 from synclint.report.verification import render, render_json
@@ -288,3 +290,14 @@ def test_outcomes_of_tests_are_written_down(pytester: pytest.Pytester, monkeypat
         "test_a.py::test_skipped (setup)": "skipped",
         "test_b.py (collect)": "failed",
     } or outcomes.read(file) == {"test_b.py (collect)": "failed"}
+
+
+# ---------------------------------------------------------------------- without torch
+
+
+def test_examples_need_torch_and_say_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in [name for name in sys.modules if name.startswith("synclint.verify.examples")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert main(["verify", "--rules"]) == 2
+    assert "executing examples needs torch" in capsys.readouterr().err

@@ -142,8 +142,11 @@ def _rules(options: Namespace) -> int:
     from synclint.lint.engine import load_rules
     from synclint.report import rule_checks
     from synclint.report.terminal import Style, wants_colour
-    from synclint.verify.examples.check import check_rules
 
+    try:
+        from synclint.verify.examples.check import check_rules
+    except ModuleNotFoundError as error:
+        raise _VerifyError(f"executing examples needs torch ({error}): pip install 'synclint[verify]'") from None
     rules = load_rules()
     wanted = {name.upper() for name in options.paths}
     unknown = wanted - {rule.code for rule in rules}
