@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from synclint.runtime.simulated.waits import release
 from synclint.runtime.trace import Trace
 
 SETUP = """
@@ -113,6 +114,8 @@ def test_saved_tensors_in_pinned_memory_do_not_make_backward_wait(trace: Trace) 
     b = torch.randn(5, requires_grad=True, device="cuda")
     with torch.autograd.graph.save_on_cpu(pin_memory=True):
         (a * b).sum().backward()
-    assert not trace.events
+    assert not any(event.backward for event in trace.events)
+    if release() >= (2, 13):  # 2.11 still waits for the copies to the host, in forward
+        assert not trace.events
     assert a.grad is not None
     assert a.grad.equal(b)
