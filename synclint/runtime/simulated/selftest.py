@@ -8,11 +8,12 @@ from functools import cache
 
 import torch
 
+from synclint.runtime.simulated.build import has_cuda
 from synclint.runtime.simulated.unsupported import Unsupported
 from synclint.runtime.simulated.waits import release
 
-#: Where all tests have passed: releases of torch, as CPU builds, and of Python.
-KNOWN = frozenset({(2, 13)})
+#: Where all tests have passed: releases of torch, each as a CPU or a CUDA build, and of Python.
+KNOWN = frozenset({((2, 13), "cpu"), ((2, 13), "cuda"), ((2, 11), "cuda")})
 KNOWN_PYTHON = frozenset({(3, 11)})
 
 _CHILD = "from synclint.runtime.simulated.selftest import main; main()"
@@ -24,7 +25,8 @@ def check_release() -> None:
     """Raises Unsupported where the self-test fails. Known releases on known systems need none."""
     if sys.platform != "linux":
         raise Unsupported(f"it is made for Linux, and this is {sys.platform}")
-    if release() in KNOWN and torch.version.cuda is None and sys.version_info[:2] in KNOWN_PYTHON:
+    build = (release(), "cuda" if has_cuda() else "cpu")
+    if build in KNOWN and sys.version_info[:2] in KNOWN_PYTHON:
         return
     if sys.argv[1:] == [_MARK]:
         return  # this is the child
