@@ -8,9 +8,9 @@ import torch
 from synclint.facts import Fact, all_facts, applies
 from synclint.runtime import Tracer
 from synclint.runtime.codes import codes
-from synclint.runtime.simulated.waits import release
+from synclint.runtime.release import torch_release
 
-HERE = [fact for fact in all_facts() if applies(fact, lambda predicate: None, release()) is not False]
+HERE = [fact for fact in all_facts() if applies(fact, lambda predicate: None, torch_release()) is not False]
 
 # One read for each tensor in the list; two for each of the lengths, and one more.
 SEVERAL = {"tensor-from-device-scalars", "ctc-lengths"}

@@ -11,10 +11,9 @@ import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-import torch
-
 from synclint import facts
 from synclint.finding import Direction
+from synclint.runtime.release import torch_release
 
 if TYPE_CHECKING:
     from types import CodeType, FrameType
@@ -59,12 +58,6 @@ def _call(spellings: tuple[str, ...]) -> Call:
         directions = {fact.direction for fact in waiting}
         return Call(leaf, waiting[0].cause, Direction(directions.pop()) if len(directions) == 1 else Direction.STREAM)
     return Call(spellings[0], "library-internal", Direction.STREAM)
-
-
-def torch_release() -> tuple[int, int]:
-    """The release of torch that is installed, as (major, minor)."""
-    major, minor = torch.__version__.split(".")[:2]
-    return int(major), int(minor)
 
 
 @lru_cache(maxsize=4096)

@@ -8,9 +8,9 @@ from functools import cache
 
 import torch
 
+from synclint.runtime.release import torch_release
 from synclint.runtime.simulated.build import has_cuda
 from synclint.runtime.simulated.unsupported import Unsupported
-from synclint.runtime.simulated.waits import release
 
 #: Where all tests have passed: releases of torch, each as a CPU or a CUDA build, and of Python.
 KNOWN = frozenset({((2, 13), "cpu"), ((2, 13), "cuda"), ((2, 11), "cuda")})
@@ -25,7 +25,7 @@ def check_release() -> None:
     """Raises Unsupported where the self-test fails. Known releases on known systems need none."""
     if sys.platform != "linux":
         raise Unsupported(f"it is made for Linux, and this is {sys.platform}")
-    build = (release(), "cuda" if has_cuda() else "cpu")
+    build = (torch_release(), "cuda" if has_cuda() else "cpu")
     if build in KNOWN and sys.version_info[:2] in KNOWN_PYTHON:
         return
     if sys.argv[1:] == [_MARK]:

@@ -6,7 +6,6 @@ Nothing here knows an operator. The facts that name one say what to ask of its a
 from __future__ import annotations
 
 import os
-import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from synclint.facts import Fact, all_facts, applies
 from synclint.finding import Direction
+from synclint.runtime.release import torch_release
 from synclint.runtime.simulated import pinned
 from synclint.runtime.simulated.streams import current_stream
 
@@ -55,13 +55,6 @@ _FLAGS = {
 }
 
 
-def release() -> tuple[int, int]:
-    """The release of torch in use, as facts count them."""
-    matched = re.match(r"(\d+)\.(\d+)", torch.__version__)
-    assert matched is not None
-    return int(matched[1]), int(matched[2])
-
-
 @dataclass(slots=True)
 class Question:
     """What the facts about one operator ask. ``places`` are the positions and names of the arguments of each operand.
@@ -83,7 +76,7 @@ class Question:
     def verdict(self, answers: tuple[bool | None, ...]) -> Fact | None:
         if answers not in self.verdicts:
             known = dict(zip(self.predicates, answers, strict=True))
-            holding = [fact for fact in self.facts if applies(fact, known.__getitem__, release())]
+            holding = [fact for fact in self.facts if applies(fact, known.__getitem__, torch_release())]
             quiet = any(fact.event == "none" for fact in holding)
             waiting = [fact for fact in holding if fact.event in ("sync", "pageable") and not quiet]
             waiting.sort(key=lambda fact: fact.event != "sync")
@@ -112,7 +105,7 @@ def _facts_about() -> dict[str, tuple[Fact, ...]]:
     """The facts of this release by operation; one without an overload counts for every overload, as ``name.*``."""
     found: dict[str, tuple[Fact, ...]] = {}
     for fact in all_facts():
-        if applies(fact, lambda predicate: None, release()) is False:
+        if applies(fact, lambda predicate: None, torch_release()) is False:
             continue
         for operation in fact.operations:
             keys = [operation] if "." in operation or "::" not in operation else [f"{operation}.*"]
