@@ -20,6 +20,7 @@ import pytest
 
 from synclint.runtime.codes import named
 from synclint.runtime.event import Event
+from synclint.runtime.frames import real_path
 from synclint.runtime.scope import SyncError, no_sync
 from synclint.runtime.tracer import BackendError, Tracer, running
 
@@ -107,8 +108,14 @@ def _forbidden(item: pytest.Item, marker: pytest.Mark | None) -> no_sync | nullc
 
 
 def _counts(event: Event, item: pytest.Item) -> bool:
-    frame = event.frame
-    return event.kind == "sync" and not event.allowed and (frame is None or frame.path != str(item.path))
+    return event.kind == "sync" and not event.allowed and (event.frame is None or not _is_own(event.frame.path, item))
+
+
+def _is_own(path: str, item: pytest.Item) -> bool:
+    """Whether a file is the test's own. A doctest's is none: it may stand in the file that it tests."""
+    if isinstance(item, pytest.DoctestItem):
+        return path.startswith("<doctest")
+    return path == real_path(str(item.path))
 
 
 @pytest.fixture
@@ -154,7 +161,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """List the tests that waited, the most often first."""
-    if not config.getoption("sync_check"):
+    if not config.getoption("sync_check") or config.getoption("collectonly"):
         return
     reports = [one for some in terminalreporter.stats.values() for one in some if hasattr(one, "synclint")]
     counted = [(sum(count for _, count in report.synclint), report) for report in reports]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
+from pathlib import Path
+
 import pytest
 
 pytest.importorskip("torch")
@@ -162,6 +166,64 @@ def test_checking_lists_what_tests_wait_for(session: pytest.Pytester) -> None:
 def test_checking_fails_tests_that_wait(session: pytest.Pytester) -> None:
     session.makepyfile(WAITING)
     run(session, "--sync-check=error", "--sync-backend=simulated").assert_outcomes(passed=2, failed=1)
+
+
+def test_a_test_is_known_by_its_real_path(session: pytest.Pytester) -> None:
+    session.makepyfile(WAITING)
+    link = session.path.with_name("link")
+    link.symlink_to(session.path)
+    file = next(session.path.glob("test_*.py"))
+    result = run(session, "--sync-check=error", "--sync-backend=simulated", str(link / file.name))
+    result.assert_outcomes(passed=2, failed=1)
+
+
+def test_a_doctest_may_read_results_and_the_file_that_it_stands_in_may_not_wait(session: pytest.Pytester) -> None:
+    session.makepyfile(
+        documented="""
+        import torch
+
+        def ones(n):
+            '''
+            >>> ones(3).sum().item()
+            3.0
+            '''
+            return torch.ones(n, device="cuda")
+
+        def total(n):
+            '''
+            >>> total(3)
+            3.0
+            '''
+            return ones(n).sum().item()
+        """
+    )
+    result = run(session, "--doctest-modules", "documented.py", "--sync-check=error", "--sync-backend=simulated")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["documented.py::documented.total: 1 wait"])
+
+
+def test_nothing_is_listed_where_no_test_is_run(session: pytest.Pytester) -> None:
+    session.makepyfile(WAITING)
+    result = run(session, "--collect-only", "--sync-check=warn", "--sync-backend=simulated")
+    assert result.ret == 0
+    result.stdout.no_fnmatch_line("*host waits*")
+
+
+def test_an_installed_plugin_may_be_named_on_the_command_line_too(
+    session: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = Path(__file__).parent.parent / "pyproject.toml"
+    (name,) = re.findall(r'pytest11\]\n"?([\w.]+)"? = "synclint\.pytest"', project.read_text(encoding="utf-8"))
+    installed = session.path / "site" / "synclint_plugin-1.dist-info"
+    installed.mkdir(parents=True)
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: synclint-plugin\nVersion: 1\n")
+    (installed / "entry_points.txt").write_text(f"[pytest11]\n{name} = synclint.pytest\n")
+    monkeypatch.setenv("PYTHONPATH", str(installed.parent), prepend=os.pathsep)
+    monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
+    session.makepyfile(WAITING)
+    options = ("--sync-check=warn", "--sync-backend=simulated")
+    run(session, *options).assert_outcomes(passed=3)
+    session.runpytest_subprocess(*options).assert_outcomes(passed=3)
 
 
 def test_the_list_is_whole_with_xdist(session: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:

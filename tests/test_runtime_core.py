@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -195,6 +196,87 @@ def test_blocks_hold_for_their_task_alone(told: Told, trace: Trace) -> None:
 
 
 def test_no_sync_starts_a_tracer_of_its_own(told: Told) -> None:
+    with pytest.raises(SyncError), no_sync():
+        wait(told)
+    assert tracer.running() is None
+
+
+def test_a_block_around_a_coroutine_function_holds_while_the_coroutine_runs(told: Told, trace: Trace) -> None:
+    @allow_sync("for the log")
+    async def allowed() -> int:
+        await asyncio.sleep(0)
+        wait(told)
+        return 3
+
+    @no_sync()
+    async def forbidden() -> None:
+        assert await allowed() == 3
+        wait(told)
+
+    for _ in range(2):
+        with pytest.raises(SyncError):
+            asyncio.run(forbidden())
+    assert [event.allowed for event in trace.events] == ["for the log", ""] * 2
+
+
+def test_a_block_is_no_decorator_of_generators() -> None:
+    def numbers() -> Iterator[int]:
+        yield 1
+
+    async def later() -> AsyncIterator[int]:
+        yield 1
+
+    for function in (numbers, later):
+        with pytest.raises(TypeError, match=r"no_sync\(\) cannot decorate the generator test_a_block_is_.*\(\)"):
+            no_sync()(function)
+
+
+def test_a_block_in_a_generator_ends_where_the_generator_leaves_it(told: Told, trace: Trace) -> None:
+    def numbers() -> Iterator[int]:
+        with no_sync():
+            yield 1
+        yield 2
+
+    steps = numbers()
+    next(steps)
+    with allow_sync("for the log"):
+        next(steps)
+        wait(told)
+    wait(told)
+    started = numbers()
+    context = contextvars.copy_context()
+    context.run(next, started)
+    next(started)
+    context.run(wait, told)
+    assert [event.allowed for event in trace.events] == ["for the log", "", ""]
+
+
+def test_the_tracer_of_a_block_runs_for_blocks_of_other_threads_too(told: Told) -> None:
+    entered, left = threading.Event(), threading.Event()
+
+    def first() -> None:
+        with no_sync():
+            entered.set()
+            left.wait()
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    entered.wait()
+    with no_sync():
+        left.set()
+        thread.join()
+        assert tracer.running() is not None
+    assert tracer.running() is None
+
+
+def test_a_block_whose_tracer_cannot_start_leaves_nothing_behind(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str, options: object) -> Told:
+        raise tracer.BackendError("no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tracer, "load_backend", refuse)
+        with pytest.raises(tracer.BackendError), no_sync():
+            pass
     with pytest.raises(SyncError), no_sync():
         wait(told)
     assert tracer.running() is None
