@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -85,3 +86,42 @@ def test_a_case_waits_before_and_not_after(
     assert fewer > 0
     if name == "vllm_34246":  # it is the backward of `masked_scatter_` that waited
         assert [(line["path"], line["after"]) for line in report["elsewhere"]] == [("exercise.py", 0)]
+
+
+def small_project(folder: Path) -> Path:
+    """One that waits in a line that a safe fix mends, with a test that has its own folder."""
+    (folder / "pkg").mkdir(parents=True)
+    (folder / "pyproject.toml").touch()
+    (folder / "pkg" / "a.py").write_text(
+        "import torch\n\n\ndef half():\n    return torch.tensor([0.5], device='cuda')\n\n\nhalf()\n", encoding="utf-8"
+    )
+    return folder
+
+
+def test_without_fixes_the_report_is_still_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(small_project(tmp_path))
+    (tmp_path / "empty.py").touch()
+    assert main(["verify", "--backend=simulated", "--output-format=json", "empty.py", "--", "a.py"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["holds"], report["fixes"], report["command"], report["runs"]) == (True, [], None, 0)
+
+
+def test_a_program_of_an_environment_inside_the_project_runs_the_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = small_project(tmp_path / "projekt ä")
+    monkeypatch.chdir(root)
+    (root / ".venv" / "bin").mkdir(parents=True)
+    (root / ".venv" / "pyvenv.cfg").touch()
+    program = root / ".venv" / "bin" / "tool"
+    program.write_text(
+        f"#!/bin/sh\n'''exec' '{sys.executable}' \"$0\" \"$@\"\n' '''\n"
+        "import runpy, sys, torch\n\ndef run():\n    runpy.run_path(sys.argv[1])\n\nrun()\n"
+    )
+    program.chmod(0o755)
+    (tmp_path / "link").symlink_to(root)
+    paths = [str(tmp_path / "link"), "--", ".venv/bin/tool", str(tmp_path / "link" / "pkg" / "a.py")]
+    status, report = run(capsys, *paths)
+    assert (status, verdicts(report)) == (0, {5: "removed"}), report

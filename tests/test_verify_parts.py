@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -22,6 +24,7 @@ from synclint.verify.bisect import culprits
 from synclint.verify.lines import EditedLines
 from synclint.verify.project import FlakyError, Run, Verification, proven_texts, units, verify
 from synclint.verify.proving import KNOWN
+from synclint.verify.scratch import Scratch
 from synclint.verify.tree import copy_project, project_root, write_texts
 from synclint.verify.verdict import Verdict
 
@@ -81,6 +84,59 @@ def test_a_copy_leaves_out_history_caches_and_environments(tmp_path: Path) -> No
     found = {path.relative_to(tmp_path / "copy").as_posix() for path in (tmp_path / "copy").rglob("*")}
     assert found == {"pkg", "pkg/a.py", "build", "build/ext.so", "link.py"}
     assert project_root(root / "pkg" / "a.py") == root
+
+
+def test_links_of_a_copy_lead_into_the_copy_or_where_they_led(tmp_path: Path) -> None:
+    root, into, outside = tmp_path / "p", tmp_path / "elsewhere" / "copy", tmp_path / "data"
+    (root / "pkg").mkdir(parents=True)
+    (root / "a.py").write_text("a")
+    outside.mkdir()
+    links = {"pkg/absolute.py": root / "a.py", "pkg/relative.py": "../a.py", "pkg/data": "../../data", "all": outside}
+    for name, target in links.items():
+        (root / name).symlink_to(target)
+    copy_project(root, into)
+    assert {name: (into / name).resolve() for name in links} == {
+        "pkg/absolute.py": into / "a.py",
+        "pkg/relative.py": into / "a.py",
+        "pkg/data": outside,
+        "all": outside,
+    }
+    assert str((into / "pkg/absolute.py").readlink()) == "../a.py"  # a copy of the copy leads into itself
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX's")
+def test_a_copy_leaves_out_pipes_conda_environments_and_itself(tmp_path: Path) -> None:
+    (tmp_path / "env" / "conda-meta").mkdir(parents=True)
+    (tmp_path / "tmp").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    copy_project(tmp_path, tmp_path / "tmp" / "copy")
+    assert [path.name for path in (tmp_path / "tmp" / "copy").rglob("*")] == ["tmp"]
+
+
+def test_words_of_a_command_are_moved_into_the_copy_but_for_what_it_leaves_out(tmp_path: Path) -> None:
+    root = tmp_path / "pristine"  # a name that the scratch folder uses, too
+    for name in (".venv/pyvenv.cfg", ".venv/bin/python", "pkg/a.py"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    (tmp_path / "link").symlink_to(root)
+    (tmp_path / "scratch").mkdir()
+    scratch = Scratch(root, tmp_path / "scratch", root / "pkg", [])
+    tree = tmp_path / "scratch" / "tree" / "pristine"
+    shutil.copytree(root, tree, ignore=shutil.ignore_patterns(".venv"))
+    python = str(root / ".venv" / "bin" / "python")
+    words = {
+        "../.venv/bin/python": python,
+        python: python,
+        "a.py": "a.py",
+        "-q": "-q",
+        str(root / "new.json"): str(tree / "new.json"),
+        f"--out={root}/new.json": f"--out={tree}/new.json",
+        f"{tmp_path}/link/pkg/a.py": str(tree / "pkg" / "a.py"),
+        f"{tmp_path}/other.py": f"{tmp_path}/other.py",
+        "print(1);" * 1000: "print(1);" * 1000,
+        "": "",
+    }
+    assert {word: scratch._moved(word) for word in words} == words
 
 
 def test_writing_into_a_copy_never_follows_a_link_out_of_it(tmp_path: Path) -> None:

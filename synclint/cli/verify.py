@@ -39,9 +39,10 @@ class _VerifyError(Exception):
 def _project(options: Namespace) -> int:
     import tempfile
 
+    from synclint.report import verification
     from synclint.runtime.launch import LaunchError
     from synclint.runtime.trace import TraceError
-    from synclint.verify.project import FlakyError
+    from synclint.verify.project import FlakyError, Verification
     from synclint.verify.scratch import OUTPUT, Scratch, ScratchError
     from synclint.verify.tree import project_root
 
@@ -50,6 +51,8 @@ def _project(options: Namespace) -> int:
     fixes, sources = _fixes(root, options)
     if not fixes:
         print("synclint: no fix to verify under these paths", file=sys.stderr)
+        if options.output_format == "json":
+            sys.stdout.write(verification.render_json(Verification()))
         return 0
     with tempfile.TemporaryDirectory(prefix="synclint-verify-") as folder:
         try:
@@ -69,7 +72,7 @@ def _fixes(root: Path, options: Namespace) -> tuple[list[Unit], dict[str, Source
     from synclint.source import Source, SourceError
     from synclint.verify.project import units
 
-    options.paths = [os.path.abspath(path) for path in options.paths or ["."]]
+    options.paths = [_below(root, path) for path in options.paths or ["."]]
     os.chdir(root)  # paths in findings are relative to the working directory
     try:
         outcomes = lint_paths(options)
@@ -86,6 +89,15 @@ def _fixes(root: Path, options: Namespace) -> tuple[list[Unit], dict[str, Source
         except SourceError as error:
             raise _VerifyError(error) from None
     return found, sources
+
+
+def _below(root: Path, path: str) -> str:
+    """A path as the root is given, without links; where a link leads out of the project, the link itself is meant."""
+    real = os.path.realpath(path)
+    if Path(real).is_relative_to(root):
+        return real
+    folder, name = os.path.split(os.path.abspath(path))
+    return os.path.join(os.path.realpath(folder), name)
 
 
 def _proven(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from synclint.runtime.launch import launch
 from synclint.verify import outcomes
 from synclint.verify.project import Run
-from synclint.verify.tree import copy_project, write_texts
+from synclint.verify.tree import copy_project, is_environment, write_texts
 
 if TYPE_CHECKING:
     from synclint.runtime.event import Event, Frame
@@ -55,7 +55,7 @@ class Scratch:
     @property
     def _tree(self) -> Path:
         """Always the same place, since results may depend on it."""
-        return self.folder / self.root.name
+        return self.folder / "tree" / self.root.name
 
     @property
     def output(self) -> Path:
@@ -68,7 +68,7 @@ class Scratch:
         """
         told, status, trace = self._run(texts, races=True, pageable=True, stall_times=True, lines=True)
         self._check(trace)
-        ran = {self._relative(path): frozenset(lines) for path, lines in trace.ran.items()}
+        ran = {self._relative(path): frozenset(lines) for path, lines in trace.ran.items() if self._is_copy(path)}
         events = [self._seen_from_root(event) for event in trace.events]
         return Run(status, outcomes.read(told), events, ran if trace.knows_lines else None)
 
@@ -116,18 +116,31 @@ class Scratch:
         return told, done.status, trace
 
     def _moved(self, word: str) -> str:
-        """A word of the command that names a place in the project, as the same place in the copy."""
-        root = str(self.root)
-        return str(self._tree) + word[len(root) :] if word == root or word.startswith(root + os.sep) else word
+        """A word of the command that names a place in the project, as the same place in the copy.
+
+        What the copy leaves out, such as an environment inside the project, stays where it is.
+        """
+        option, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
+        if not value:
+            return word
+        folder, name = os.path.split(self.cwd / value)  # a link itself is meant, not where it leads
+        place = Path(os.path.realpath(folder), name)
+        if not place.is_relative_to(self.root):
+            return word
+        target = self._tree / place.relative_to(self.root)
+        if os.path.exists(place) and not os.path.lexists(target):
+            return f"{option}{equals}{place}"
+        return f"{option}{equals}{target}" if os.path.isabs(value) else word
 
     def _environment(self, told: Path) -> dict[str, str]:
         environment = dict(os.environ)
         environment[outcomes.VARIABLE] = str(told)
+        environment["PWD"] = str(self._tree / self.cwd.relative_to(self.root))
         environment["PYTEST_ADDOPTS"] = f"{environment.get('PYTEST_ADDOPTS', '')} -p {outcomes.PLUGIN}".strip()
         return environment
 
     def _check(self, trace: Trace) -> None:
-        original = [path for path in trace.ran if not self._is_copy(path)]
+        original = [path for path in trace.ran if not self._is_copy(path) and not self._is_installed(path)]
         if original:
             raise ScratchError(
                 f"the command runs {original[0]}, not the copy of it in which fixes are tried: "
@@ -136,6 +149,11 @@ class Scratch:
 
     def _is_copy(self, path: str) -> bool:
         return path.startswith(str(self._tree) + os.sep)
+
+    def _is_installed(self, path: str) -> bool:
+        """Whether a file of the project is a program of an environment inside it."""
+        below = Path(path).relative_to(self.root).parents
+        return any(is_environment(str(self.root / folder)) for folder in list(below)[:-1])
 
     def _relative(self, path: str) -> str:
         return Path(path).relative_to(self._tree).as_posix()

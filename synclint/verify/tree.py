@@ -38,19 +38,44 @@ def project_root(start: Path) -> Path:
 
 
 def copy_project(root: Path, into: Path) -> None:
-    """Copy a project without its history, caches and virtual environments; symbolic links stay links.
+    """Copy a project without its history, caches, virtual environments, sockets and pipes.
 
-    ``into`` must not exist. Raises OSError (``shutil.Error`` names each file that could not be copied).
+    Symbolic links stay links: those into the project lead into the copy, those out of it to the same place as before.
+    ``root`` is a real path; ``into`` must not exist, and may be below it. Raises OSError (``shutil.Error`` names each
+    file that could not be copied).
     """
 
     def left_out(folder: str, names: list[str]) -> list[str]:
-        return [name for name in names if name in _LEFT_OUT or _is_environment(os.path.join(folder, name))]
+        places = [(name, os.path.join(folder, name)) for name in names]
+        return [name for name, place in places if name in _LEFT_OUT or place == str(into) or _is_left_out(place)]
 
     shutil.copytree(root, into, symlinks=True, ignore=left_out)
+    for folder, folders, files in os.walk(into):
+        for name in (*folders, *files):
+            link = os.path.join(folder, name)
+            if os.path.islink(link):
+                _relink(link, os.path.join(root, os.path.relpath(folder, into)), str(root))
 
 
-def _is_environment(path: str) -> bool:
-    return os.path.exists(os.path.join(path, "pyvenv.cfg"))
+def _is_left_out(path: str) -> bool:
+    if os.path.isdir(path):
+        return is_environment(path)
+    return not os.path.islink(path) and not os.path.isfile(path)
+
+
+def is_environment(folder: str) -> bool:
+    """Whether a folder holds an environment of Python: a virtual one, or conda's."""
+    return any(os.path.exists(os.path.join(folder, name)) for name in ("pyvenv.cfg", "conda-meta"))
+
+
+def _relink(link: str, folder: str, root: str) -> None:
+    """Let a copied link, whose original stands in ``folder``, lead where it must."""
+    target = os.readlink(link)
+    place = os.path.normpath(os.path.join(folder, target))
+    inside = place == root or place.startswith(root + os.sep)
+    if inside is os.path.isabs(target):
+        os.unlink(link)
+        os.symlink(os.path.relpath(place, folder) if inside else place, link)
 
 
 def write_texts(tree: Path, texts: Mapping[str, bytes]) -> None:
