@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +129,43 @@ def test_a_program_of_an_environment_inside_the_project_runs_the_copy(
     paths = [str(tmp_path / "link"), "--", ".venv/bin/tool", str(tmp_path / "link" / "pkg" / "a.py")]
     status, report = run(capsys, *paths)
     assert (status, verdicts(report)) == (0, {5: "removed"}), report
+
+
+def test_either_all_files_are_fixed_or_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = small_project(tmp_path / "p")
+    monkeypatch.chdir(root)
+    other = root / "pkg" / "b.py"
+    other.write_text((root / "pkg" / "a.py").read_text())
+    (root / "both.py").write_text("import pkg.a, pkg.b\n")
+    before = other.read_text()
+    (root / "meanwhile.py").write_text(f"import both\nopen({str(other)!r}, 'a').write('# mine\\n')\n")
+    status, report = run(capsys, "--apply", "pkg", "--", "meanwhile.py")
+    assert (status, report["holds"]) == (2, True)
+    assert "pkg/b.py: not written: it has changed since it was read; no file was changed" in report["stderr"]
+    assert (root / "pkg" / "a.py").read_text() == before
+    other.write_text(before)
+    status, report = run(capsys, "--apply", "pkg", "--", "both.py")
+    assert (status, report["stderr"].splitlines()[-1]) == (0, "synclint: wrote 2 files")
+    assert (root / "pkg" / "a.py").read_text() == other.read_text() != before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_once_interrupted_the_command_is_not_run_again(tmp_path: Path, number: signal.Signals) -> None:
+    root = small_project(tmp_path / "p")
+    ran = tmp_path / "ran"
+    ran.touch()
+    (root / "slow.py").write_text(f"import torch, time\nopen({str(ran)!r}, 'a').write('x')\ntime.sleep(60)\n")
+    words = ["verify", "--backend=simulated", "pkg", "--", "slow.py"]
+    program = f"import sys; from synclint.cli import main; sys.exit(main({words!r}))"
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    process = subprocess.Popen([sys.executable, "-c", program], cwd=root, stderr=subprocess.PIPE, env=environment)
+    while not ran.read_text() and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said.splitlines()[-1]) == (2, b"synclint: interrupted")
+    assert ran.read_text() == "x"
+    assert not list(tmp_path.glob("synclint-verify-*"))

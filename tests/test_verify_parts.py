@@ -234,6 +234,57 @@ def test_what_did_not_run_is_told_from_what_did_not_wait() -> None:
     assert not result.holds
 
 
+def copy_at(line: int) -> Event:
+    return replace(event_at(line), operation="aten::_to_copy", cause="blocking-copy", direction=Direction.H2D)
+
+
+@pytest.mark.parametrize(
+    ("level", "before", "after", "verdict"),
+    [
+        ("D2H", [event_at(2)], [copy_at(2)], Verdict.WAITS),
+        ("D2H", [event_at(2, count=3)], [copy_at(2)], Verdict.REDUCED),
+        ("D2H", [event_at(2), copy_at(2)], [copy_at(2)], Verdict.REMOVED),
+        ("D2H", [], [copy_at(2)], Verdict.WAITS),
+        ("NONE", [], [copy_at(2)], Verdict.WAITS),
+        ("NONE", [event_at(2)], [event_at(2)], Verdict.UNCHANGED),
+    ],
+)
+def test_a_fix_that_puts_another_wait_in_its_place_is_not_proven(
+    level: str, before: list[Event], after: list[Event], verdict: Verdict
+) -> None:
+    finding = replace(finding_of(2, fix_of(2, "other")), direction=Direction[level])
+    source = Source("p.py", TEXT, "utf-8", bom=False)
+
+    def command(texts: Mapping[str, bytes]) -> Run:
+        return Run(0, {}, after if texts else before, {"p.py": frozenset({2})})
+
+    result = verify({"p.py": source}, units([finding], frozenset(Applicability)), command)
+    assert verdicts(result) == {2: verdict}
+    assert result.holds is verdict.proven
+
+
+def test_waits_of_the_line_below_an_import_are_not_those_of_the_fix_that_needs_it() -> None:
+    here = (2, 1)
+    imported = Edit("p.py", 6, 6, "import x\n", here, here)
+    fix = replace(fix_of(4, "quiet"), edits=(imported, *fix_of(4, "quiet").edits))
+    source = Source("p.py", TEXT, "utf-8", bom=False)
+    result = verify({"p.py": source}, units([finding_of(4, fix)], frozenset(Applicability)), Told())
+    assert verdicts(result) == {4: Verdict.REMOVED}
+    assert (result.elsewhere, result.holds) == ([], True)
+
+
+def test_lines_that_wait_now_more_now_less_say_nothing_about_fixes() -> None:
+    class Random(Told):
+        def __call__(self, texts: Mapping[str, bytes]) -> Run:
+            run = super().__call__(texts)
+            more = 1 + len(self.ran) % 2
+            return replace(run, events=[*run.events, event_at(2, count=more), *[event_at(3)] * more])
+
+    result = verified(fix_of(1, "quiet"), fix_of(2, "often"), command=Random())
+    assert verdicts(result) == {1: Verdict.REMOVED, 2: Verdict.WAITS}
+    assert result.elsewhere == []
+
+
 class Proves:
     """Judges each line of the fixed text by what it says."""
 

@@ -81,7 +81,9 @@ def _fixes(root: Path, options: Namespace) -> tuple[list[Unit], dict[str, Source
     levels = {Applicability.SAFE, *([Applicability.UNSAFE] if options.unsafe_fixes else [])}
     found = units([finding for outcome in outcomes for finding in outcome.findings], frozenset(levels))
     sources = {}
-    for path in sorted({edit.path for unit in found for edit in unit.fix.edits}):
+    for path in sorted(
+        {*(path for unit in found for path in unit.lines), *(edit.path for unit in found for edit in unit.fix.edits)}
+    ):
         if path.startswith(("../", "/")):
             raise _VerifyError(f"{path} is not in the project {root}")
         try:
@@ -124,18 +126,23 @@ def _proven(
 
 
 def _apply(root: Path, sources: Mapping[str, Source], result: Verification, command: Scratch) -> None:
-    """Write the proven fixes into the user's files."""
+    """Write the proven fixes into the user's files: into all of them, or into none if one has changed meanwhile."""
     from synclint.fix.write import WriteError, write_atomically
     from synclint.verify.project import proven_texts
 
     texts = proven_texts(sources, result, command)
-    for path, data in texts.items():
-        source = sources[path]
-        encoded = source.encode(data)
-        try:
-            write_atomically(root / path, encoded, before=source.encode(source.data))
-        except WriteError as error:
-            raise _VerifyError(error) from None
+    written: dict[str, bytes] = {}
+    try:
+        for path, data in texts.items():
+            encoded = sources[path].encode(data)
+            write_atomically(root / path, encoded, before=sources[path].encode(sources[path].data))
+            written[path] = encoded
+    except (WriteError, KeyboardInterrupt) as error:
+        for path, encoded in written.items():
+            write_atomically(root / path, sources[path].encode(sources[path].data), before=encoded)
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        raise _VerifyError(f"{error}; no file was changed") from None
     print(f"synclint: wrote {len(texts)} file{'s' * (len(texts) != 1)}", file=sys.stderr)
 
 

@@ -42,7 +42,7 @@ class Launched:
 
     ``status`` is its exit status, 128 and the signal's number where a signal ended it, and 2 where a process could not
     be traced as asked: ``failures`` then says why. ``traces`` are the files of its processes that imported torch,
-    in the order in which they began.
+    in the order in which they began. ``signals`` came to this process meanwhile, and were passed on.
     """
 
     status: int
@@ -50,6 +50,7 @@ class Launched:
     failures: tuple[str, ...] = ()
     timed_out: bool = False
     seconds: float = 0.0
+    signals: tuple[int, ...] = ()
 
     def trace(self) -> Trace:
         """All processes in one trace, the costliest events first. Raises TraceError, OSError."""
@@ -159,11 +160,17 @@ def _run(
     except OSError as error:
         raise LaunchError(f"{words[0]}: cannot be run: {error.strerror or error}") from error
     timed_out = False
-    with forwarded(process, whole_group=alone) as end:
+    received: list[int] = []
+    with forwarded(process, received, whole_group=alone) as end:
         try:
             process.wait(timeout)
         except subprocess.TimeoutExpired:
             timed_out = True
             end(GRACE)
     status = process.returncode
-    return Launched(128 - status if status < 0 else status, timed_out=timed_out, seconds=time.monotonic() - began)
+    return Launched(
+        128 - status if status < 0 else status,
+        timed_out=timed_out,
+        seconds=time.monotonic() - began,
+        signals=tuple(received),
+    )

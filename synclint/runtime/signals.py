@@ -15,8 +15,10 @@ _PASSED_ON = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
 
 
 @contextlib.contextmanager
-def forwarded(process: subprocess.Popen[bytes], *, whole_group: bool) -> Iterator[Callable[[float], None]]:
-    """While inside, pass signals of this process on to ``process``, and do not act on them here.
+def forwarded(
+    process: subprocess.Popen[bytes], received: list[int], *, whole_group: bool
+) -> Iterator[Callable[[float], None]]:
+    """While inside, pass signals of this process on to ``process``, and only add them to ``received`` here.
 
     ``whole_group``: the process leads a session of its own, all of which is meant. Gives a function that ends it:
     kindly, and by force after so many seconds. On leaving by an exception the process is ended, too. Other threads
@@ -31,6 +33,7 @@ def forwarded(process: subprocess.Popen[bytes], *, whole_group: bool) -> Iterato
                 process.send_signal(number)
 
     def passed_on(number: int, frame: object) -> None:
+        received.append(number)
         if number != signal.SIGINT or whole_group or not _terminal_interrupts():
             send(number)
 

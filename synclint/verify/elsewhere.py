@@ -26,9 +26,13 @@ class Elsewhere:
 
 
 def elsewhere(
-    before: Sequence[Event], after: Sequence[Event], fixes: Iterable[Unit], maps: Mapping[str, EditedLines]
+    before: Sequence[Sequence[Event]], after: Sequence[Event], fixes: Iterable[Unit], maps: Mapping[str, EditedLines]
 ) -> list[Elsewhere]:
-    """The lines outside of all fixes whose waits changed, those with the most new waits first."""
+    """The lines outside of all fixes whose waits changed, those with the most new waits first.
+
+    ``before`` are the events of each run without fixes: how often a line waits may vary, and what stays between the
+    least and the most of these runs is no change.
+    """
     own: set[tuple[str, int]] = set()
     images: set[tuple[str, int]] = set()
     for unit in fixes:
@@ -37,12 +41,22 @@ def elsewhere(
             images.update((path, line) for line in maps[path].image(lines))
 
     def moved(path: str, line: int) -> int:
-        return min(maps[path].image([line])) if path in maps else line
+        return max(maps[path].image([line])) if path in maps else line  # below what was inserted before it
 
-    was = _counts(event for event in before if _place(event) not in own)
-    was = Counter({(path, moved(path, line), name): count for (path, line, name), count in was.items()})
+    was = [
+        {
+            (path, moved(path, line), name): count
+            for (path, line, name), count in _counts(event for event in events if _place(event) not in own).items()
+        }
+        for events in before
+    ]
     now = _counts(event for event in after if _place(event) not in images)
-    changed = [Elsewhere(*key, was[key], now[key]) for key in {**was, **now} if was[key] != now[key]]
+    changed = []
+    for key in dict.fromkeys([*(key for counts in was for key in counts), *now]):
+        counts = [one.get(key, 0) for one in was]
+        nearest = min(max(now[key], min(counts)), max(counts))
+        if now[key] != nearest:
+            changed.append(Elsewhere(*key, nearest, now[key]))
     return sorted(changed, key=lambda one: (one.before - one.after, one.path, one.line, one.operation))
 
 

@@ -10,7 +10,7 @@ from synclint.verify.bisect import culprits
 from synclint.verify.elsewhere import Elsewhere, elsewhere
 from synclint.verify.lines import EditedLines
 from synclint.verify.proving import Place, Prove, proved
-from synclint.verify.verdict import Judged, Unit, Verdict, judge, waits
+from synclint.verify.verdict import Judged, Unit, Verdict, judge, waits, waits_of_others
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -90,6 +90,8 @@ def _lines(fix: Fix, findings: Iterable[Finding]) -> dict[str, frozenset[int]]:
     for finding in findings:
         found.setdefault(finding.path, set()).update(range(finding.header[0], finding.header[1] + 1))
     for edit in fix.edits:
+        if edit.begin == edit.finish and edit.text.startswith(("import ", "from ")):
+            continue  # a line of its own, far from what it is for
         last = edit.finish[0] - (edit.finish[1] == 1 and edit.finish > edit.begin)
         found.setdefault(edit.path, set()).update(range(edit.begin[0], last + 1))
     return {path: frozenset(lines) for path, lines in found.items()}
@@ -115,7 +117,8 @@ def verify(
 
     progress("running the command as it is, twice")
     baseline = result.baseline = run([])
-    said = differences(baseline, run([]))
+    again = run([])
+    said = differences(baseline, again)
     if said:
         raise FlakyError("; ".join(said[:3]))
     planned = plan(sources, [unit.fix for unit in fixes])
@@ -135,7 +138,7 @@ def verify(
         after = run(tried)
     result.differences = differences(baseline, after)
     maps = _line_maps(sources, tried)
-    result.judged = [_judged(unit, maps, baseline, after) for unit in tried]
+    result.judged = [_judged(unit, maps, (baseline, again), after) for unit in tried]
     if prove is not None:
 
         def counted(texts: Mapping[str, bytes], lines: Sequence[Place]) -> Sequence[Proof]:
@@ -145,7 +148,7 @@ def verify(
 
         texts = plan(sources, [unit.fix for unit in tried]).data
         result.judged = proved(result.judged, maps, texts, after.events, counted)
-    result.elsewhere = elsewhere(baseline.events, after.events, tried, maps)
+    result.elsewhere = elsewhere((baseline.events, again.events), after.events, tried, maps)
     for group in broken:
         said = differences(baseline, run(group))
         note = "; ".join([*said[:3], *(["only together with others"] if len(group) > 1 else [])])
@@ -177,15 +180,17 @@ def _line_maps(sources: Mapping[str, Source], tried: Sequence[Unit]) -> dict[str
     }
 
 
-def _judged(unit: Unit, maps: Mapping[str, EditedLines], before: Run, after: Run) -> Judged:
+def _judged(unit: Unit, maps: Mapping[str, EditedLines], before: Sequence[Run], after: Run) -> Judged:
     image = {path: maps[path].image(lines) for path, lines in unit.lines.items()}
-    executed = None
-    if before.executed is not None:
+    executed: bool | None = None
+    if before[0].executed is not None:
         own = [(finding.path, line) for finding in unit.findings for line in range(*_span(finding))]
-        executed = any(line in before.executed.get(path, ()) for path, line in own)
+        executed = any(line in before[0].executed.get(path, ()) for path, line in own)
     pageable = waits(after.events, image, unit, "pageable").count
-    was, now = waits(before.events, unit.lines, unit), waits(after.events, image, unit)
-    return judge(unit, was, now, executed=executed, pageable=pageable)
+    others = max(waits_of_others(run.events, unit.lines, unit) for run in before)
+    new = max(0, waits_of_others(after.events, image, unit) - others)
+    was, now = [waits(run.events, unit.lines, unit) for run in before], waits(after.events, image, unit)
+    return judge(unit, was, now, executed=executed, new=new, pageable=pageable)
 
 
 def _span(finding: Finding) -> tuple[int, int]:

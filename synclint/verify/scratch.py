@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 
 OUTPUT = "output.txt"
 """The file in a scratch folder that keeps what the last run of the command printed."""
+
+
+_ENDING = frozenset(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
+)
 
 
 class ScratchError(RuntimeError):
@@ -64,7 +70,8 @@ class Scratch:
     def __call__(self, texts: Mapping[str, bytes]) -> Run:
         """Run the command in a fresh copy in which the files ``texts`` (by path relative to the root) are as given.
 
-        Raises ScratchError when the back end cannot run, the time is over, or what ran was not the copy.
+        Raises ScratchError when the back end cannot run, the time is over, or what ran was not the copy;
+        KeyboardInterrupt when this process was told to end meanwhile.
         """
         told, status, trace = self._run(texts, races=True, pageable=True, stall_times=True, lines=True)
         self._check(trace)
@@ -106,6 +113,8 @@ class Scratch:
                 relocate=(self.root, self._tree),
                 **options,
             )
+        if not _ENDING.isdisjoint(done.signals):
+            raise KeyboardInterrupt  # the command got it in our place; it must not be run again
         if done.failures:
             raise ScratchError("; ".join(done.failures))
         if done.timed_out:

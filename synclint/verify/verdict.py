@@ -10,7 +10,7 @@ from synclint.finding import Direction
 from synclint.runtime.codes import codes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Set
+    from collections.abc import Iterable, Mapping, Sequence, Set
 
     from synclint.finding import Finding, Fix
     from synclint.runtime.event import Event
@@ -78,17 +78,22 @@ class Judged:
 
 def waits(events: Iterable[Event], lines: Mapping[str, Set[int]], unit: Unit, kind: str = "sync") -> Waits:
     """The waits of ``events`` that a unit's findings speak of, in these lines by path."""
-    wanted = {(finding.code, finding.direction) for finding in unit.findings}
     count, stall = 0, None
     for event in events:
-        if event.kind != kind or not _is_in(event, lines):
-            continue
-        known = codes(event)
-        if known and not any(event.direction is direction and code in known for code, direction in wanted):
-            continue  # another rule's
-        count += event.count
-        stall = stall if event.stall is None else (stall or 0.0) + event.stall
+        if event.kind == kind and _is_in(event, lines) and not _is_anothers(event, unit):
+            count += event.count
+            stall = stall if event.stall is None else (stall or 0.0) + event.stall
     return Waits(count, stall)
+
+
+def waits_of_others(events: Iterable[Event], lines: Mapping[str, Set[int]], unit: Unit) -> int:
+    """How many waits there are in these lines that only rules of which the unit has no finding speak of."""
+    return sum(one.count for one in events if one.kind == "sync" and _is_in(one, lines) and _is_anothers(one, unit))
+
+
+def _is_anothers(event: Event, unit: Unit) -> bool:
+    known = codes(event)
+    return bool(known) and not any(one.direction is event.direction and one.code in known for one in unit.findings)
 
 
 def _is_in(event: Event, lines: Mapping[str, Set[int]]) -> bool:
@@ -96,13 +101,23 @@ def _is_in(event: Event, lines: Mapping[str, Set[int]]) -> bool:
     return frame is not None and frame.line in lines.get(frame.path, ())
 
 
-def judge(unit: Unit, before: Waits, after: Waits, *, executed: bool | None, pageable: int = 0) -> Judged:
-    """The verdict; ``executed`` is whether its lines ran before, None where only waits can tell."""
-    if not before.count:
+def judge(
+    unit: Unit, before: Sequence[Waits], after: Waits, *, executed: bool | None, new: int = 0, pageable: int = 0
+) -> Judged:
+    """The verdict; ``before`` are the waits in each of the runs without fixes, which may vary.
+
+    ``executed`` is whether its lines ran then, None where only waits can tell. ``new`` counts waits of another kind,
+    which its lines have only now.
+    """
+    least, most = (pick(before, key=lambda one: one.count) for pick in (min, max))
+    if not most.count and not after.count and not new:
         of_a_wait = any(finding.direction is not Direction.NONE for finding in unit.findings)
         ran = Verdict.NEVER_WAITED if of_a_wait else Verdict.UNCHANGED
         note = "" if executed is not None else "no wait was seen in its lines; whether they ran is not known"
-        return Judged(unit, ran if executed else Verdict.NOT_EXECUTED, before, after, pageable, note)
+        return Judged(unit, ran if executed else Verdict.NOT_EXECUTED, most, after, pageable, note)
+    note = f"its lines wait for something else now, {new} time{'s' * (new != 1)}" if new else ""
+    after = Waits(after.count + new, after.stall)
     if not after.count:
-        return Judged(unit, Verdict.REMOVED, before, after, pageable)
-    return Judged(unit, Verdict.REDUCED if after.count < before.count else Verdict.WAITS, before, after, pageable)
+        return Judged(unit, Verdict.REMOVED, most, after, pageable)
+    verdict = Verdict.REDUCED if after.count < least.count else Verdict.WAITS
+    return Judged(unit, verdict, most, after, pageable, note)
