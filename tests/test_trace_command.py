@@ -363,6 +363,7 @@ def test_the_module_runs_as_a_script(project: Path) -> None:
     assert "main.py:12" in done.stdout
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal")
 def test_control_c_interrupts_the_command_once_and_still_reports(project: Path) -> None:
     import pty

@@ -252,6 +252,7 @@ def _alive(pid: int) -> bool:
     return state != "Z"
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_are_passed_on_and_leave_a_trace(project: Path, number: signal.Signals) -> None:
     program = (
