@@ -151,6 +151,7 @@ def test_either_all_files_are_fixed_or_none(
     assert (root / "pkg" / "a.py").read_text() == other.read_text() != before
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_once_interrupted_the_command_is_not_run_again(tmp_path: Path, number: signal.Signals) -> None:
