@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +16,6 @@ if TYPE_CHECKING:
 
 _NUMBERS = frozenset((int, float, bool, complex))
 _HALF = (torch.float16, torch.bfloat16)
-
-#: Calls in another dtype, by operator: the CPU kernel lacks one that CUDA's has.
-widened: Counter[str] = Counter()
 
 
 class Aliases:
@@ -130,7 +126,6 @@ def _wider(function: Any, call: list[Any], named: dict[str, Any], error: Excepti
         wide = torch.uint8 if narrow is torch.bool else torch.float64
     if narrow is None:
         raise error
-    widened[str(function)] += 1
 
     def convert(value: Any, source: torch.dtype, target: torch.dtype) -> Any:
         if isinstance(value, Tensor):
