@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, NamedTuple
 
 from synclint.finding import Confidence, Direction, Finding, Heat
 from synclint.lint.engine import check_source, load_rules
+from synclint.project import Member, ProjectFiles, Task, read_file, root_of
 from synclint.selection import Selection
 from synclint.source import Source, SourceError, shown_path
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
     from synclint.config import Settings
     from synclint.finding import Applicability
+    from synclint.flow.link import InProject
+    from synclint.index.store import Entry
 
 UNREADABLE = ("SYN901", "unreadable-file")
 UNUSED = ("SYN902", "unused-suppression")
@@ -56,6 +60,14 @@ class Fixing:
     write: bool = False
 
 
+class Job(NamedTuple):
+    """A file to lint, by which settings, and where it stands in its project."""
+
+    path: Path
+    settings: Settings
+    member: Member | None = None
+
+
 def rule_names() -> dict[str, str]:
     """The name of every rule by its code, synclint's own included."""
     return {**{rule.code: rule.name for rule in load_rules()}, **dict([UNREADABLE, UNUSED])}
@@ -70,10 +82,10 @@ class Linter:
         self._names = rule_names()
         self._selection = Selection(settings, self._names, always=[UNREADABLE[0]])
 
-    def findings(self, source: Source) -> list[Finding]:
+    def findings(self, source: Source, place: InProject | None = None) -> list[Finding]:
         """What is reported of a file, sorted: not suppressed, selected, and at or above the cut-offs.
 
-        Raises SourceError when the file cannot be parsed.
+        ``place`` says where the file stands in its project; without it, the file is judged by itself. Raises SourceError when the file cannot be parsed.
         """
         codes = self._selection.codes(source.path)
         text = source.data.lower()
@@ -83,13 +95,13 @@ class Linter:
             suppressions = Suppressions(source, self._names)
             found = [
                 finding
-                for finding in check_source(source, self._settings, self._rules)
+                for finding in check_source(source, self._settings, self._rules, place)
                 if not suppressions.covers(finding)
             ]
             found += suppressions.unused()
         else:
             rules = tuple(rule for rule in self._rules if rule.code in codes)
-            found = check_source(source, self._settings, rules)
+            found = check_source(source, self._settings, rules, place)
         return sorted((one for one in found if one.code in codes and self._counts(one)), key=Finding.sort_key)
 
     def unreadable(self, error: SourceError) -> tuple[Finding, ...]:
@@ -115,15 +127,15 @@ def linter(settings: Settings) -> Linter:
     return Linter(settings)
 
 
-def lint_source(source: Source, settings: Settings, fixing: Fixing) -> Outcome:
+def lint_source(source: Source, settings: Settings, fixing: Fixing, place: InProject | None = None) -> Outcome:
     """Lint one source and fix it in memory. Nothing is written."""
     judge = linter(settings)
     try:
         if not fixing.levels:
-            return Outcome(source.path, tuple(judge.findings(source)))
+            return Outcome(source.path, tuple(judge.findings(source, place)))
         from synclint.fix.converge import converge
 
-        end = converge(source, judge.findings, fixing.levels)
+        end = converge(source, partial(judge.findings, place=place), fixing.levels)
     except SourceError as error:
         return Outcome(source.path, judge.unreadable(error))
     except Exception:
@@ -134,14 +146,16 @@ def lint_source(source: Source, settings: Settings, fixing: Fixing) -> Outcome:
     return Outcome(source.path, end.findings, end.fixed, *changed, end.complaint())
 
 
-def lint_file(path: Path, settings: Settings, fixing: Fixing) -> Outcome:
+def lint_file(job: Job, fixing: Fixing) -> Outcome:
     """Lint one file and, with ``fixing.write``, write its fixed text."""
+    path, settings = job.path, job.settings
     try:
         source = Source.read(path)
     except SourceError as error:
         unread = isinstance(error.__cause__, OSError)
         return Outcome(error.path, linter(settings).unreadable(error), unread=unread)
-    outcome = lint_source(source, settings, fixing)
+    place = None if job.member is None else job.member.place()
+    outcome = lint_source(source, settings, fixing, place)
     if not fixing.write or not outcome.fixed:
         return outcome
     from synclint.fix.write import WriteError, write_atomically
@@ -149,30 +163,69 @@ def lint_file(path: Path, settings: Settings, fixing: Fixing) -> Outcome:
     try:
         write_atomically(path, source.encode(outcome.after), before=source.encode(source.data))
     except WriteError as error:
-        as_before = lint_source(source, settings, Fixing())
+        as_before = lint_source(source, settings, Fixing(), place)
         return Outcome(source.path, as_before.findings, failure=str(error))
     return outcome
 
 
-def lint_files(files: Sequence[tuple[Path, Settings]], fixing: Fixing, jobs: int) -> list[Outcome]:
-    """Lint files, in up to ``jobs`` processes; what comes of them, sorted by path, does not depend on the number."""
-    chunks = [files[start : start + CHUNK] for start in range(0, len(files), CHUNK)]
-    if jobs <= 1 or len(chunks) <= 1:
-        with _no_collector():
+def lint_files(
+    files: Sequence[tuple[Path, Settings]], fixing: Fixing, jobs: int, *, cache: bool = True
+) -> list[Outcome]:
+    """Lint files in the light of their projects, in up to ``jobs`` processes; what comes of them, sorted by path, does
+    not depend on the number. ``cache``: whether to keep on disk what is learnt of the projects."""
+    with _no_collector(), _projects(files, jobs, cache=cache) as members:
+        all_jobs = [Job(path, settings, members.get(path)) for path, settings in files]
+        chunks = [all_jobs[start : start + CHUNK] for start in range(0, len(files), CHUNK)]
+        if jobs <= 1 or len(chunks) <= 1:
             outcomes = [outcome for chunk in chunks for outcome in _lint_chunk(chunk, fixing)]
-    else:
-        outcomes = _in_processes(chunks, fixing, min(jobs, len(chunks)))
+        else:
+            outcomes = _in_processes(chunks, fixing, min(jobs, len(chunks)))
     return sorted(outcomes, key=lambda outcome: outcome.path)
 
 
-def _lint_chunk(files: Sequence[tuple[Path, Settings]], fixing: Fixing) -> list[Outcome]:
-    outcomes = [lint_file(path, settings, fixing) for path, settings in files]
+@contextmanager
+def _projects(files: Sequence[tuple[Path, Settings]], jobs: int, *, cache: bool) -> Iterator[dict[Path, Member]]:
+    """Reads the projects that files belong to; where each stands."""
+    grouped: dict[str, list[tuple[Path, Settings]]] = {}
+    for path, settings in files:
+        grouped.setdefault(root_of(os.path.dirname(os.path.abspath(path))), []).append((path, settings))
+    members: dict[Path, Member] = {}
+    with ExitStack() as stack:
+        for root, inside in sorted(grouped.items()):
+            project = ProjectFiles(root, inside[0][1], [os.fspath(path) for path, _ in inside], cache=cache)
+            stack.callback(project.close)
+            outdated = project.outdated()
+            project.update(_read(outdated, jobs))
+            for path, _ in inside:
+                members[path] = project.member(path)
+        yield members
+
+
+def _read(tasks: Sequence[Task], jobs: int) -> list[Entry]:
+    chunks = [tasks[start : start + CHUNK] for start in range(0, len(tasks), CHUNK)]
+    if jobs <= 1 or len(chunks) <= 4:
+        return [entry for chunk in chunks for entry in _read_chunk(chunk)]
+    from concurrent.futures import ProcessPoolExecutor
+
+    with ProcessPoolExecutor(min(jobs, len(chunks)), initializer=_start_worker) as pool:
+        return [entry for entries in pool.map(_read_chunk, chunks) for entry in entries]
+
+
+def _read_chunk(tasks: Sequence[Task]) -> list[Entry]:
+    entries = [read_file(task) for task in tasks]
+    gc.collect()
+    gc.freeze()
+    return entries
+
+
+def _lint_chunk(files: Sequence[Job], fixing: Fixing) -> list[Outcome]:
+    outcomes = [lint_file(job, fixing) for job in files]
     gc.collect()
     gc.freeze()  # what is left stays, so that the next collection need not visit it
     return outcomes
 
 
-def _in_processes(chunks: list[Sequence[tuple[Path, Settings]]], fixing: Fixing, jobs: int) -> list[Outcome]:
+def _in_processes(chunks: list[list[Job]], fixing: Fixing, jobs: int) -> list[Outcome]:
     from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
 
@@ -183,19 +236,19 @@ def _in_processes(chunks: list[Sequence[tuple[Path, Settings]]], fixing: Fixing,
             try:
                 outcomes += future.result()
             except BrokenProcessPool:  # takes the answers of all that are under way with it
-                outcomes += [_in_own_process(path, settings, fixing) for path, settings in chunk]
+                outcomes += [_in_own_process(job, fixing) for job in chunk]
     return outcomes
 
 
-def _in_own_process(path: Path, settings: Settings, fixing: Fixing) -> Outcome:
+def _in_own_process(job: Job, fixing: Fixing) -> Outcome:
     from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
 
     try:
         with ProcessPoolExecutor(1, initializer=_start_worker) as pool:
-            return pool.submit(lint_file, path, settings, fixing).result()
+            return pool.submit(lint_file, job, fixing).result()
     except BrokenProcessPool:
-        return Outcome(shown_path(path), failure="the process that checked this file died")
+        return Outcome(shown_path(job.path), failure="the process that checked this file died")
 
 
 def _start_worker() -> None:

@@ -89,7 +89,7 @@ def _check_options(parser: argparse.ArgumentParser) -> None:
 
     add = parser.add_argument_group("files").add_argument
     add("--stdin-filename", metavar="PATH", help="read stdin, and take it for this file")
-    add("--no-cache", action="store_true", help="accepted for scripts that say so; there is no cache yet")
+    add("--no-cache", action="store_true", help="do not keep on disk what is learnt of the project")
     _file_options(add)
 
 

@@ -152,7 +152,7 @@ def lint_paths(options: Namespace) -> list[Outcome]:
     if not found and not missing:
         print("synclint: warning: no Python files under these paths", file=sys.stderr)
     jobs = options.jobs or (1 if len(found) <= FEW_FILES else _processors())
-    outcomes = lint_files(list(found.values()), _fixing(options), jobs)
+    outcomes = lint_files(list(found.values()), _fixing(options), jobs, cache=not options.no_cache)
     return sorted([*outcomes, *missing], key=lambda outcome: outcome.path)
 
 

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from synclint.finding import Confidence
 from synclint.flow.lattice import HOST, NONE, OBJECT, UNKNOWN, join_all
+from synclint.flow.origins import Called, Named
 from synclint.flow.values import Kind, Place, Value
 from synclint.index.names import dotted_name
 
@@ -83,7 +84,7 @@ def annotated(node: ast.expr | None, resolve: Resolver) -> Value:
         return Value(Kind.SEQUENCE)
     if last in _MAPPINGS:
         return Value(Kind.MAPPING)
-    return UNKNOWN
+    return Value(origin=Called(Named(resolved))) if "." in resolved and last[:1].isupper() else UNKNOWN
 
 
 def _subscripted(node: ast.Subscript, resolve: Resolver) -> Value:
@@ -121,7 +122,7 @@ def _union(parts: list[Value]) -> Value:
     if devices:  # `torch.device | str | int`
         return devices[0]
     value = join_all(rest)
-    if any(part.kind is Kind.UNKNOWN for part in rest):
+    if len(rest) > 1 and any(part.kind is Kind.UNKNOWN for part in rest):
         value = UNKNOWN
     elif value.kind is Kind.TENSOR and any(part.kind is not Kind.TENSOR for part in rest):
         value = value.replace(certainty=Confidence.POSSIBLE)

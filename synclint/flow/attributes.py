@@ -10,6 +10,7 @@ from synclint.facts import attribute as attribute_fact
 from synclint.finding import Confidence
 from synclint.flow.conventions import named_value, names_tensor
 from synclint.flow.lattice import HOST, UNKNOWN
+from synclint.flow.origins import attribute_of as attribute_origin
 from synclint.flow.tensors import apply_result
 from synclint.flow.values import Dtype, Kind, Place, Value, Why
 from synclint.index.names import canonical, dotted_name
@@ -32,7 +33,11 @@ def attribute_of(frame: Frame, receiver: Value, name: str, node: ast.Attribute) 
     """``receiver.name``, when it is not a call."""
     kind = receiver.kind
     if kind is Kind.EXTERNAL:
-        return _external_attribute(f"{receiver.ref}.{name}", node.lineno)
+        dotted = f"{receiver.ref}.{name}"
+        known = frame.module.of_project(dotted)
+        if known is not None and known.kind is not Kind.UNKNOWN:
+            return known
+        return _external_attribute(dotted, node.lineno)
     if kind is Kind.TENSOR:
         result = attribute_fact("Tensor", name)
         if name == "device":
@@ -60,17 +65,24 @@ def attribute_of(frame: Frame, receiver: Value, name: str, node: ast.Attribute) 
         return Value(Kind.HOST, receiver.place, sure=receiver.sure) if name == "type" else HOST
     if kind in (Kind.HOST, Kind.DTYPE):
         return HOST
+    if frame.module.linker is None:
+        known = _unknown_attribute(name, node)
+        return known if receiver.origin is None else known.replace(origin=attribute_origin(receiver.origin, name))
+    if kind is Kind.UNKNOWN and node.attr == name:
+        owned = frame.module.linker.owned(name)
+        if owned.kind is not Kind.UNKNOWN:
+            return owned
     return _unknown_attribute(name, node)
 
 
 def _device_of(tensor: Value, node: ast.Attribute) -> Value:
     if tensor.place in (Place.UNKNOWN, Place.EITHER):
-        return Value(Kind.DEVICE, Place.ACCELERATOR, sure=Confidence.LIKELY, why=tensor.why)
+        return Value(Kind.DEVICE, Place.ACCELERATOR, sure=Confidence.LIKELY, origin=tensor.origin, why=tensor.why)
     sure = tensor.sure
     if tensor.place is Place.ACCELERATOR:
         # Whoever asks a tensor for its device writes for the accelerator.
         sure = max(sure, Confidence.LIKELY)
-    return Value(Kind.DEVICE, tensor.place, sure=sure, why=tensor.why)
+    return Value(Kind.DEVICE, tensor.place, sure=sure, origin=tensor.origin, why=tensor.why)
 
 
 def _unknown_attribute(name: str, node: ast.Attribute) -> Value:
@@ -121,14 +133,16 @@ def dtype_value(name: str) -> Value:
 
 def _instance_attribute(frame: Frame, receiver: Value, name: str, node: ast.Attribute) -> Value:
     module = frame.module
-    method = module.method(receiver.ref.name, name)
+    method = module.method(receiver.ref, name)
     if method is not None:
-        if any(d.rpartition(".")[2] in ("property", "cached_property") for d in method.decorators):
-            return frame.by_name(name, module.result(method.qualname))
-        return Value(Kind.FUNCTION, ref=method)
-    value = module.attribute(receiver.ref.name, name)
+        if method.record.is_property:
+            return frame.by_name(name, module.result_of(method.symbol))
+        return Value(Kind.FUNCTION, ref=method.symbol)
+    value = module.attribute(receiver.ref, name)
     if value.kind is Kind.UNKNOWN:
         known = _unknown_attribute(name, node)
+        if value.origin is not None:
+            known = known.replace(origin=value.origin)
         if known.kind is Kind.UNKNOWN and receiver.kind is Kind.MODULE and name in ("weight", "bias"):
             return attribute_of(frame, Value(Kind.MODULE, certainty=Confidence.LIKELY), name, node)
         return known
@@ -162,5 +176,5 @@ def _stored_in_module(frame: Frame, name: str, value: Value) -> Value:
         if isinstance(call, ast.Call):
             last = (dotted_name(call.func) or "").rpartition(".")[2]
             if last[:1].isupper():  # an imported class: in a module's constructor, most often a submodule
-                return Value(Kind.MODULE, certainty=Confidence.LIKELY)
+                return Value(Kind.MODULE, certainty=Confidence.LIKELY, origin=value.origin)
     return value

@@ -13,12 +13,14 @@ from synclint.flow.builtin_calls import call_builtin
 from synclint.flow.construct import CONSTRUCTORS, LEGACY, construct, construct_device, construct_legacy
 from synclint.flow.container_calls import method_of_mapping, method_of_sequence
 from synclint.flow.conventions import TENSOR_METHODS, gives_device, names_host_memory, names_loss, value_by_name
+from synclint.flow.origins import Attribute, Defined, Held, Named, Origin, attribute_of, called
 from synclint.flow.lattice import HOST, NONE, OBJECT, UNKNOWN, element_of
 from synclint.flow.places import LIKELY_ACCELERATOR
 from synclint.flow.tensor_calls import emit_method, tensor_method
 from synclint.flow.tensors import apply_result
 from synclint.flow.values import Keywords, Kind, Place, Value, Why
 from synclint.index.names import dotted_name
+from synclint.index.records import Symbol
 
 if TYPE_CHECKING:
     from synclint.flow.frame import Frame
@@ -68,34 +70,53 @@ def _apply(frame: Frame, node: ast.Call, callee: Value, arguments: Sequence[Valu
     if kind is Kind.EXTERNAL:
         return _external(frame, node, callee.ref, arguments, keywords)
     if kind is Kind.FUNCTION:
-        return _local(frame, node, callee.ref.qualname, None, arguments, keywords)
+        return _function(frame, node, callee.ref, None, arguments, keywords)
     if kind is Kind.CLASS:
+        frame.module.note(frame, node, Defined(callee.ref), arguments, keywords)
         return frame.module.instance(callee.ref)
     if kind is Kind.MODULE:
         return _call_module(frame, node, callee, arguments, keywords)
     if kind is Kind.INSTANCE:
-        called = frame.module.method(callee.ref.name, "__call__") or frame.module.method(callee.ref.name, "forward")
+        called = frame.module.method(callee.ref, "__call__") or frame.module.method(callee.ref, "forward")
         if called is not None:
-            return _local(frame, node, called.qualname, callee, arguments, keywords)
+            return _function(frame, node, called.symbol, callee, arguments, keywords)
+    result = _opaque(frame, node, callee.origin, arguments, keywords)
     if gives_device((dotted_name(node.func) or "").rpartition(".")[2]):
-        return LIKELY_ACCELERATOR
-    return UNKNOWN
+        return LIKELY_ACCELERATOR.replace(origin=result.origin)
+    return result
 
 
-def _local(
-    frame: Frame, node: ast.Call, qualname: str, receiver: Value | None, arguments: Sequence[Value], keywords: Keywords
+def _opaque(
+    frame: Frame, node: ast.Call, target: Origin | None, arguments: Sequence[Value], keywords: Keywords
 ) -> Value:
-    result = frame.module.call(qualname, receiver, node, arguments, keywords)
+    """The result of calling what is not known here: another pass may know."""
+    if target is None or frame.module.linker is not None:
+        return UNKNOWN
+    frame.module.note(frame, node, target, arguments, keywords)
+    return Value(origin=called(target, node, arguments, keywords))
+
+
+def _function(
+    frame: Frame, node: ast.Call, symbol: Symbol, receiver: Value | None, arguments: Sequence[Value], keywords: Keywords
+) -> Value:
+    """The result of a function or method of the project."""
+    target: Origin = Defined(symbol)
+    if receiver is not None and receiver.ref is not None:
+        target = Attribute(Held(receiver.ref), symbol.name)
+    frame.module.note(frame, node, target, arguments, keywords)
+    result = frame.module.call(symbol, receiver, node, arguments, keywords)
     if result.kind is Kind.TENSOR:
-        return result.replace(why=Why(node.lineno, f"returned by `{qualname}`", result.why))
+        return result.replace(why=Why(node.lineno, f"returned by `{symbol.qualname}`", result.why))
     return result
 
 
 def _call_module(frame: Frame, node: ast.Call, module: Value, arguments: Sequence[Value], keywords: Keywords) -> Value:
     if module.ref is not None:
-        forward = frame.module.method(module.ref.name, "forward")
+        forward = frame.module.method(module.ref, "forward")
         if forward is not None:
-            return _local(frame, node, forward.qualname, module, arguments, keywords)
+            return _function(frame, node, forward.symbol, module, arguments, keywords)
+    if module.origin is not None:
+        frame.module.note(frame, node, module.origin, arguments, keywords)
     known = next((value for value in arguments if value.kind is Kind.TENSOR), None)
     certainty = min(module.certainty, Confidence.LIKELY)
     text = f"result of the module `{ast.unparse(node.func)}`"
@@ -140,6 +161,9 @@ def _external(frame: Frame, node: ast.Call, dotted: str, arguments: Sequence[Val
         )
     if dotted == "torch.nn.Parameter":
         return _parameter(node, arguments)
+    known = frame.module.of_project(dotted)
+    if known is not None and known.kind is not Kind.UNKNOWN:
+        return _apply(frame, node, known, arguments, keywords)
     if dotted.startswith("torch.Tensor.") and arguments:
         return tensor_method(frame, node, dotted[13:], arguments[0], arguments[1:], keywords)
     owner, _, name = dotted.rpartition(".")
@@ -154,12 +178,13 @@ def _external(frame: Frame, node: ast.Call, dotted: str, arguments: Sequence[Val
         return arguments[0]
     if owner == "torch.nn" and name[:1].isupper():
         return Value(Kind.MODULE)
+    origin = _opaque(frame, node, Named(dotted), arguments, keywords).origin
     if gives_device(name):
-        return LIKELY_ACCELERATOR
+        return LIKELY_ACCELERATOR.replace(origin=origin)
     if name.islower() and not _MAKES_MODULE.search(name) and not _takes_device(arguments, keywords):
         # Whatever it makes, it was told of no device: if that is a tensor, it is in host memory, most likely.
-        return _MADE_WITHOUT_DEVICE
-    return UNKNOWN
+        return _MADE_WITHOUT_DEVICE if origin is None else _MADE_WITHOUT_DEVICE.replace(origin=origin)
+    return UNKNOWN if origin is None else Value(origin=origin)
 
 
 def _takes_device(arguments: Sequence[Value], keywords: Keywords) -> bool:
@@ -201,7 +226,7 @@ def _method(
     if kind is Kind.TENSOR:
         return tensor_method(frame, node, name, receiver, arguments, keywords)
     if kind is Kind.UNKNOWN:
-        return _method_of_unknown(frame, node, target, arguments, keywords)
+        return _method_of_unknown(frame, node, target, receiver, arguments, keywords)
     if kind in (Kind.INSTANCE, Kind.MODULE, Kind.CLASS):
         return _method_of_object(frame, node, target, receiver, arguments, keywords)
     if kind is Kind.NDARRAY:
@@ -221,33 +246,39 @@ def _method(
 
 
 def _method_of_unknown(
-    frame: Frame, node: ast.Call, target: ast.Attribute, arguments: Sequence[Value], keywords: Keywords
+    frame: Frame,
+    node: ast.Call,
+    target: ast.Attribute,
+    receiver: Value,
+    arguments: Sequence[Value],
+    keywords: Keywords,
 ) -> Value:
     name = target.attr
     if name in TENSOR_METHODS:
-        place = Value(Kind.TENSOR, certainty=Confidence.LIKELY, why=Why(node.lineno, f"has a tensor's method `{name}`"))
+        why = Why(node.lineno, f"has a tensor's method `{name}`")
+        place = Value(Kind.TENSOR, certainty=Confidence.LIKELY, origin=receiver.origin, why=why)
         subject = dotted_name(target.value)
         if subject is not None:
             frame.store(subject, frame.by_name(subject.rpartition(".")[2], place))
         return tensor_method(frame, node, name, place, arguments, keywords)
     if name in ("item", "cuda", "to", "cpu", "tolist", "numpy"):
-        guess = _guess(frame, target)
+        guess = _guess(target, receiver)
         if name in ("to", "cuda"):
             moved = tensor_method(frame, node, name, guess, arguments, keywords)
             if moved.place is Place.UNKNOWN:
-                return UNKNOWN
+                return UNKNOWN if receiver.origin is None else Value(origin=receiver.origin)
             return moved.replace(certainty=Confidence.POSSIBLE)
         return tensor_method(frame, node, name, guess, arguments, keywords)
+    result = _opaque(frame, node, attribute_of(receiver.origin, name), arguments, keywords)
     if gives_device(name):
-        return LIKELY_ACCELERATOR
+        return LIKELY_ACCELERATOR.replace(origin=result.origin)
     if names_host_memory(name):
-        return value_by_name(name) or UNKNOWN
-    return UNKNOWN
+        return (value_by_name(name) or UNKNOWN).replace(origin=result.origin)
+    return result
 
 
-def _guess(frame: Frame, target: ast.Attribute) -> Value:
+def _guess(target: ast.Attribute, receiver: Value) -> Value:
     """The receiver of ``.item()``, ``.to(device)`` and the like, when nothing says that it is a tensor."""
-    receiver = frame.value(target.value)
     if receiver.place is Place.CPU:
         why = Why(target.value.lineno, "made by a call that was told of no device")
         return Value(Kind.TENSOR, Place.CPU, certainty=Confidence.LIKELY, sure=Confidence.LIKELY, why=why)
@@ -255,7 +286,7 @@ def _guess(frame: Frame, target: ast.Attribute) -> Value:
     if target.attr == "item" and names_loss(name):
         why = Why(target.value.lineno, f"`{name}` is computed on the accelerator by convention")
         return Value(Kind.TENSOR, Place.ACCELERATOR, certainty=Confidence.LIKELY, sure=Confidence.LIKELY, why=why)
-    return Value(Kind.TENSOR, certainty=Confidence.POSSIBLE)
+    return Value(Kind.TENSOR, certainty=Confidence.POSSIBLE, origin=receiver.origin)
 
 
 def _method_of_object(
@@ -269,20 +300,22 @@ def _method_of_object(
     name = target.attr
     module = frame.module
     if receiver.ref is not None:
-        record = module.method(receiver.ref.name, name)
-        if record is not None:
-            properties = ("property", "cached_property")
-            if any(d.rpartition(".")[2] in properties for d in record.decorators):
-                return _apply(frame, node, module.result(record.qualname), arguments, keywords)
-            return _local(frame, node, record.qualname, receiver, arguments, keywords)
+        method = module.method(receiver.ref, name)
+        if method is not None:
+            if method.record.is_property:
+                return _apply(frame, node, module.result_of(method.symbol), arguments, keywords)
+            return _function(frame, node, method.symbol, receiver, arguments, keywords)
         if name == "register_buffer" and isinstance(target.value, ast.Name) and target.value.id == frame.receiver:
             _register_buffer(frame, node, arguments, keywords)
             return NONE
-        attribute = module.attribute(receiver.ref.name, name)
+        attribute = module.attribute(receiver.ref, name)
         if attribute.kind in (Kind.MODULE, Kind.FUNCTION, Kind.CLASS):
             return _apply(frame, node, attribute, arguments, keywords)
         if attribute.kind is Kind.EXTERNAL:
             return _external(frame, node, attribute.ref, arguments, keywords)
+        opaque = _opaque(frame, node, Attribute(Held(receiver.ref), name), arguments, keywords)
+        if opaque.origin is not None:
+            return LIKELY_ACCELERATOR.replace(origin=opaque.origin) if gives_device(name) else opaque
     if receiver.kind is Kind.MODULE:
         if name in ("to", "cuda", "cpu", "eval", "train", "half", "float", "bfloat16", "requires_grad_", "double"):
             return receiver
@@ -312,5 +345,6 @@ def _register_buffer(frame: Frame, node: ast.Call, arguments: Sequence[Value], k
         optional=data.kind is Kind.NONE or data.optional,
         why=Why(node.lineno, f"`{name}` is a registered buffer: it follows its module to the accelerator"),
     )
-    frame.module.assign_attribute(frame.owner, frame.scope, name, buffer)
+    if frame.owner is not None:
+        frame.module.assign_attribute(frame.owner, frame.scope, name, buffer)
     frame.store(f"{frame.receiver}.{name}", data.replace(fresh=False))

@@ -45,7 +45,7 @@ def construct(frame: Frame, node: ast.Call, dotted: str, arguments: Sequence[Val
     if dotted == "torch.as_tensor" and given is None and len(arguments) > 2:
         given = arguments[2]
     keeps = dotted != "torch.tensor" and data.kind is Kind.TENSOR
-    device = Value(Kind.DEVICE, data.place, sure=data.sure) if keeps and given is None else target_device(frame, given)
+    device = Value(Kind.DEVICE, data.place, sure=data.sure, origin=data.origin) if keeps and given is None else target_device(frame, given)
     emit_host_data(frame, node, dotted, data, data_node, device, keywords)
     dtype_value = keywords.get("dtype") or (
         arguments[1] if dotted == "torch.as_tensor" and len(arguments) > 1 else None
@@ -64,6 +64,7 @@ def construct(frame: Frame, node: ast.Call, dotted: str, arguments: Sequence[Val
         length=data.length if data.kind is Kind.SEQUENCE and rank_of_data(data) == 1 else None,
         dtype=dtype,
         fresh=dotted == "torch.tensor" or data.kind in (Kind.SEQUENCE, Kind.HOST),
+        origin=device.origin,
         why=Why(node.lineno, f"`{dotted}(...)` makes a tensor {where(device.place)}", device.why),
     )
 
@@ -124,5 +125,6 @@ def construct_legacy(frame: Frame, node: ast.Call, dotted: str, arguments: Seque
 
 def construct_device(arguments: Sequence[Value], keywords: Keywords) -> Value:
     named = arguments[0] if arguments else keywords.get("type")
-    device = as_device(named) if named is not None else None
-    return device or Value(Kind.DEVICE, Place.UNKNOWN)
+    if named is None:
+        return Value(Kind.DEVICE, Place.UNKNOWN)
+    return as_device(named) or Value(Kind.DEVICE, Place.UNKNOWN, origin=named.origin)

@@ -144,3 +144,11 @@ def is_cool(name: str) -> bool:
 @lru_cache(maxsize=65536)
 def is_cold(name: str) -> bool:
     return _COLD.search(name) is not None
+
+
+_TEST_FILE = re.compile(r"(?:^|/)(?:tests?|testing|test_utils)(?:/|_|\.)|(?:^|/)conftest\.py$|_tests?\.py$")
+
+
+@lru_cache(maxsize=65536)
+def is_test_file(path: str) -> bool:
+    return _TEST_FILE.search(path) is not None

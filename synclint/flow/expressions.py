@@ -142,9 +142,13 @@ def _subscript(frame: Frame, node: ast.Subscript) -> Value:
         return container.element or UNKNOWN
     if kind is Kind.NDARRAY or kind is Kind.HOST:
         return container.replace(const=None, rank=None, length=None)
-    if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str) and kind is Kind.UNKNOWN:
-        return value_by_name(node.slice.value) or UNKNOWN
-    return UNKNOWN
+    if kind is not Kind.UNKNOWN:
+        return UNKNOWN
+    held = element_value(container)
+    if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
+        known = value_by_name(node.slice.value)
+        return held if known is None else known.replace(origin=held.origin)
+    return held
 
 
 def _slice(frame: Frame, node: ast.Slice) -> Value:
@@ -241,6 +245,7 @@ def _tensor_result(best: Value, left: Value, right: Value, true_division: bool =
         rank=rank,
         dtype=dtype,
         fresh=True,
+        origin=best.origin,
         why=best.why,
     )
 

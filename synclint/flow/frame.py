@@ -54,7 +54,7 @@ class Frame:
         self.scope = scope
         self.env = env
         self.recording = recording
-        self.owner = scope.owner.name if scope.owner is not None else ""
+        self.owner = module.symbol(scope.owner.name) if scope.owner is not None else None
         self.receiver = ""
         self.paths: set[str] = set()
         self.dead = False
@@ -120,21 +120,23 @@ class Frame:
                 known = Value(
                     Kind.TENSOR, Place.ACCELERATOR, certainty=Confidence.LIKELY, sure=Confidence.LIKELY, why=why
                 )
-            return known or value
+            if known is None:
+                return value
+            return known if value.origin is None else known.replace(origin=value.origin)
         if (
             kind is Kind.TENSOR
             and not (value.place is Place.CPU or value.confidence is Confidence.CERTAIN)
             and names_host_memory(name)
         ):
             why = Why(self.line, f"`{name}` is in host memory by its name", value.why)
-            return value.replace(place=Place.CPU, sure=Confidence.LIKELY, why=why)
+            return value.replace(place=Place.CPU, sure=Confidence.LIKELY, origin=None, why=why)
         return value
 
     @property
     def in_model_code(self) -> bool:
         """Whether this is a method of an ``nn.Module``, or of a class that has a ``forward``."""
         owner = self.owner
-        return bool(owner) and (self.module.is_module_like(owner) or self.module.has_forward(owner))
+        return owner is not None and (self.module.is_module_like(owner) or self.module.has_forward(owner))
 
     @property
     def line(self) -> int:
@@ -165,7 +167,7 @@ class Frame:
         context: str = "",
     ) -> None:
         """Records a site for each fact about ``operation`` whose conditions may hold."""
-        if not self.recording or self.allowed:
+        if not self.recording or self.allowed or self.module.calls is not None:
             return
         flags = flags or {}
 

@@ -113,8 +113,8 @@ def _own_methods(module: ModuleFlow, qualname: str, start: int, end: int) -> set
     if owner is None:
         return set()
     names = {name for attribute in _OWN_ATTRIBUTES for name in attribute.findall(module.source.data, start, end)}
-    methods = (module.method(owner, name.decode()) for name in names)
-    return {method.qualname for method in methods if method is not None}
+    methods = (module.method(module.symbol(owner), name.decode()) for name in names)
+    return {method.record.qualname for method in methods if method is not None and method.symbol.path == module.path}
 
 
 def _places_called(name: bytes, data: bytes) -> Iterator[int]:

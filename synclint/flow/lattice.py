@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from synclint.finding import Confidence
+from synclint.flow.origins import element_of as element_origin
 from synclint.flow.values import Kind, Place, Value
 
 UNKNOWN = Value()
@@ -34,7 +35,7 @@ def join(first: Value, second: Value) -> Value:
     if kind is Kind.SEQUENCE or kind is Kind.MAPPING:
         return _join_containers(first, second)
     if kind is Kind.UNKNOWN:
-        return first if first.place is second.place else UNKNOWN
+        return first if first.place is second.place and first.origin == second.origin else UNKNOWN
     if kind in (Kind.EXTERNAL, Kind.FUNCTION, Kind.CLASS, Kind.INSTANCE):
         return first if first.ref == second.ref else UNKNOWN
     return first
@@ -90,6 +91,7 @@ def _join_placed(first: Value, second: Value) -> Value:
         and first.optional >= second.optional
         and first.const == second.const
         and first.ref == second.ref
+        and first.origin == second.origin
     ):
         return first
     return first.replace(
@@ -106,6 +108,7 @@ def _join_placed(first: Value, second: Value) -> Value:
         optional=first.optional or second.optional,
         const=first.const if first.const == second.const else None,
         ref=first.ref if first.ref == second.ref else None,
+        origin=first.origin if first.origin == second.origin else None,
         why=first.why if first.place is not Place.UNKNOWN else second.why,
     )
 
@@ -151,7 +154,8 @@ def element_value(container: Value) -> Value:
         return HOST
     if kind is Kind.NDARRAY:
         return container
-    return UNKNOWN
+    origin = element_origin(container.origin)
+    return UNKNOWN if origin is None else Value(origin=origin)
 
 
 def _identical(first: Value, second: Value) -> bool:

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from synclint.finding import Confidence, Heat
 from synclint.flow import expressions as _expressions  # noqa: F401 - fills the dispatch table
 from synclint.flow import heat
 from synclint.flow import statements as _statements  # noqa: F401 - fills the dispatch table
+from synclint.flow.annotations import annotated
 from synclint.flow.frame import Frame
 from synclint.flow.lattice import PENDING, UNKNOWN, join, join_all
-from synclint.flow.parameters import bind_arguments, bind_conventions
+from synclint.flow.nn_modules import is_nn_module
+from synclint.flow.origins import Attribute, Called, Held, Named, Origin, Passed
+from synclint.flow.parameters import bind_arguments, bind_conventions, in_the_light_of_calls
 from synclint.flow.site import FunctionNode, Scope, Site
-from synclint.flow.values import Kind, Place, Value
+from synclint.flow.summary import Call, Summary
+from synclint.flow.values import Kind, Place, Value, Why
 from synclint.index.build import FUNCTION, build, flat, resolve
-from synclint.index.records import ClassRecord, FunctionRecord
+from synclint.index.packages import Packages
+from synclint.index.project import Class, Method, Project
+from synclint.index.records import ModuleRecord, Symbol
 from synclint.source import Source
 
-NEWEST_TORCH = (2, 15)
+if TYPE_CHECKING:
+    from synclint.flow.link import InProject, Linker
 
-_MODULE_NAME = re.compile(r"(?:Module|Model|Layer|PreTrainedModel|ForCausalLM|ForConditionalGeneration)$")
+NEWEST_TORCH = (2, 15)
 
 _MAX_DEPTH = 4  # calls within calls that are followed with their own arguments
 _MAX_SPECIALISED = 300  # of them in one file
@@ -31,15 +38,29 @@ _MAX_STATEMENTS = 60  # in a function that is followed
 class ModuleFlow:
     """Everything that the interpretation of one file shares.
 
-    ``wanted`` are the ids of facts whose sites are kept even if nothing waits (a rule claims them).
+    ``wanted`` are the ids of facts whose sites are kept even if nothing waits (a rule claims them). ``path`` is the
+    file's path in the project, ``name`` the dotted name of the module. ``linker`` answers for the other files; without
+    it the file stands alone, and what it cannot tell keeps its origin.
     """
 
-    def __init__(self, source: Source, wanted: frozenset[str], torch: tuple[int, int] | None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        wanted: frozenset[str] = frozenset(),
+        torch: tuple[int, int] | None = None,
+        *,
+        path: str = "",
+        name: str = "",
+        linker: Linker | None = None,
+    ) -> None:
         self.source = source
+        self.path = path or source.path
         self.tree = source.tree
-        self.record = build(source.path, self.tree)
+        self.record = build(self.path, self.tree, name)
         self.wanted = wanted
         self.torch = torch or NEWEST_TORCH
+        self.linker = linker
+        self.calls: dict[ast.Call, Call] | None = None
         self.sites: dict[tuple[ast.expr, str], Site] = {}
         self.globals: dict[str, Value] = {}
         self.class_nodes: dict[str, ast.ClassDef] = {}
@@ -56,31 +77,24 @@ class ModuleFlow:
             elif isinstance(statement, FUNCTION):
                 self.function_nodes[statement.name] = statement
         self.module_scope = Scope("", None, None, None, *heat.MODULE)
+        self._project = linker.project if linker is not None else _alone(self.path, self.record)
         self._defined = {
-            **{name: Value(Kind.CLASS, ref=record) for name, record in self.record.classes.items()},
-            **{name: Value(Kind.FUNCTION, ref=record) for name, record in self.record.functions.items()},
+            **{name: Value(Kind.CLASS, ref=self.symbol(name)) for name in self.record.classes},
+            **{name: Value(Kind.FUNCTION, ref=self.symbol(name)) for name in self.record.functions},
         }
         self._results: dict[str, Value] = {}
         self._specialised: dict[tuple[object, ...], Value] = {}
-        self._attributes: dict[tuple[str, str], Value] = {}
+        self._attributes: dict[tuple[Symbol, str], Value] = {}
         self._assigned: dict[tuple[str, str, str], Value] = {}
-        self._module_like: dict[str, bool] = {}
-        self._ancestries: dict[str, list[ClassRecord]] = {}
-        self._instances: dict[str, Value] = {}
+        self._module_like: dict[Symbol, bool] = {}
+        self._instances: dict[Symbol, Value] = {}
         self._depth = 0
 
     # The whole file
 
     def analyse(self, coldest: Heat = Heat.COLD) -> list[Site]:
         """The sites in source order. Functions below ``coldest`` are interpreted only where others ask about them."""
-        frame = Frame(self, self.module_scope, self.globals)
-        frame.execute(self.tree.body)
-        self.sites.update(frame.sites)
-        for name, node in self.class_nodes.items():
-            scope = Scope(name, node, node, self.module_scope, *heat.MODULE)
-            body = Frame(self, scope, {})
-            body.execute([s for s in node.body if not isinstance(s, FUNCTION)])
-            self.sites.update(body.sites)
+        self._execute_definitions()
         heats = heat.heat_map(self)
         for qualname in sorted(self.function_nodes, key=self._order):
             if heats.get(qualname, heat.UNKNOWN)[0] >= coldest or self.function_nodes[qualname].name == "__init__":
@@ -89,6 +103,28 @@ class ModuleFlow:
         found = [site for site in self.sites.values() if site.scope.heat >= coldest]
         return sorted(found, key=lambda site: (site.node.lineno, site.node.col_offset, site.operation))
 
+    def summarise(self) -> Summary:
+        """What the file says to the others: no sites, every function, with the calls that it makes."""
+        self.calls = {}
+        self._execute_definitions()
+        for qualname in sorted(self.function_nodes, key=self._order):
+            self.result(qualname)
+        return Summary.of(self.path, self._results, self._assigned, self.globals, self.calls.values())
+
+    def _execute_definitions(self) -> None:
+        frame = Frame(self, self.module_scope, self.globals)
+        frame.execute(self.tree.body)
+        self.sites.update(frame.sites)
+        for name, node in self.class_nodes.items():
+            scope = Scope(name, node, node, self.module_scope, *heat.MODULE)
+            body = Frame(self, scope, {})
+            body.execute([s for s in node.body if not isinstance(s, FUNCTION)])
+            self.sites.update(body.sites)
+            record = self.record.classes.get(name)
+            for attribute in record.attributes if record is not None else ():
+                if attribute in body.env:
+                    self._assigned[name, "", attribute] = body.env[attribute]
+
     def _order(self, qualname: str) -> tuple[bool, int]:
         """Constructors first: they say where attributes live."""
         node = self.function_nodes[qualname]
@@ -96,108 +132,101 @@ class ModuleFlow:
 
     # Names
 
+    def symbol(self, qualname: str) -> Symbol:
+        """The symbol of a class or function of this file."""
+        return Symbol(self.path, qualname)
+
     def external(self, dotted: str) -> str:
         return resolve(dotted, self.record)
 
     def resolve_annotation(self, dotted: str) -> Value | str:
-        record = self.record.classes.get(dotted)
-        if record is not None:
-            return self.instance(record)
-        return resolve(dotted, self.record)
+        if dotted in self.record.classes:
+            return self.instance(self.symbol(dotted))
+        name = resolve(dotted, self.record)
+        found = self._project.find(name, self.path)
+        return self.instance(found) if isinstance(found, Symbol) and self._project.class_record(found) else name
 
     def name(self, name: str) -> Value | None:
         """What a name of the module means, None if the module does not bind it."""
         known = self._defined.get(name) or self.globals.get(name)
         if known is None and name in self.record.imports:
-            known = self._defined[name] = Value(Kind.EXTERNAL, ref=self.record.imports[name])
+            dotted = self.record.imports[name]
+            known = self._defined[name] = self.of_project(dotted) or Value(Kind.EXTERNAL, ref=dotted)
+        if known is None and self.record.stars and self.linker is not None:
+            found = self._project.find(f"{self.record.name}.{name}", self.path)
+            known = self._defined[name] = self.linker.value(found) if found is not None else UNKNOWN
+            return None if known is UNKNOWN else known
         return known
 
-    def instance(self, record: ClassRecord) -> Value:
-        known = self._instances.get(record.name)
+    def of_project(self, dotted: str) -> Value | None:
+        """What a dotted name means in another file of the project; None when it is not of the project."""
+        return None if self.linker is None else self.linker.named(dotted, self.path)
+
+    def instance(self, symbol: Symbol) -> Value:
+        known = self._instances.get(symbol)
         if known is None:
-            kind = Kind.MODULE if self.is_module_like(record.name) else Kind.INSTANCE
-            known = self._instances[record.name] = Value(kind, ref=record)
+            kind = Kind.MODULE if self.is_module_like(symbol) else Kind.INSTANCE
+            known = self._instances[symbol] = Value(kind, ref=symbol)
         return known
 
     # Classes
 
-    def is_module_like(self, class_name: str) -> bool:
-        """Whether a class of this file is an ``nn.Module``, by its bases or their names."""
-        known = self._module_like.get(class_name)
+    def is_module_like(self, symbol: Symbol) -> bool:
+        """Whether a class is an ``nn.Module``, by its bases or their names."""
+        known = self._module_like.get(symbol)
         if known is None:
-            self._module_like[class_name] = False  # a class that is its own base is none
-            known = self._module_like[class_name] = self._looks_like_module(class_name)
+            known = self._module_like[symbol] = is_nn_module(self._project, symbol)
         return known
 
-    def _looks_like_module(self, class_name: str) -> bool:
-        record = self.record.classes.get(class_name)
-        if record is None:
-            return False
-        for base in record.bases:
-            if base in self.record.classes:
-                if self.is_module_like(base):
-                    return True
-            elif base.startswith("torch.nn.") or _MODULE_NAME.search(base):
-                return True
-        return False
+    def has_forward(self, symbol: Symbol) -> bool:
+        return self.method(symbol, "forward") is not None
 
-    def has_forward(self, class_name: str) -> bool:
-        return any("forward" in record.methods for record in self.ancestry(class_name))
+    def ancestry(self, symbol: Symbol) -> tuple[Class, ...]:
+        """The class and its bases in the project (without a linker, in this file), nearest first."""
+        return self._project.ancestry(symbol)
 
-    def ancestry(self, class_name: str) -> list[ClassRecord]:
-        """The class and its bases in this file, nearest first."""
-        found = self._ancestries.get(class_name)
-        if found is None:
-            found = self._ancestries[class_name] = []
-            pending = [class_name]
-            while pending:
-                record = self.record.classes.get(pending.pop(0))
-                if record is not None and record not in found:
-                    found.append(record)
-                    pending.extend(record.bases)
-        return found
+    def method(self, symbol: Symbol, name: str) -> Method | None:
+        return self._project.method(symbol, name)
 
-    def method(self, class_name: str, name: str) -> FunctionRecord | None:
-        for record in self.ancestry(class_name):
-            if name in record.methods:
-                return record.methods[name]
-        return None
-
-    def attribute(self, class_name: str, name: str) -> Value:
-        """What ``self.name`` holds: the join over every assignment in the class and its bases in this file."""
-        key = (class_name, name)
+    def attribute(self, symbol: Symbol, name: str) -> Value:
+        """What ``self.name`` holds: the join over every assignment in the class, or in the nearest base that has one."""
+        key = (symbol, name)
         known = self._attributes.get(key)
         if known is not None:
             return UNKNOWN if known is PENDING else known
         self._attributes[key] = PENDING
         values: list[Value] = []
         complete = True
-        for record in self.ancestry(class_name):
+        for at, record in self.ancestry(symbol):
             if name in record.methods:
                 break
             writers = record.attributes.get(name, [])
             for writer in writers:
-                value = self._written_by(record, writer, name)
+                value = self._written_by(at, writer, name)
                 complete &= value is not PENDING
                 values.append(value)
             if writers:
                 break
         result = join_all(value for value in values if value is not PENDING)
+        if result.kind is Kind.UNKNOWN and result.origin is None and self.linker is None:
+            result = result.replace(origin=Attribute(Held(symbol), name))
         if complete:
             self._attributes[key] = result
         else:  # computed under a cut: good for now, not for later
             del self._attributes[key]
         return result
 
-    def _written_by(self, record: ClassRecord, writer: str, name: str) -> Value:
+    def _written_by(self, owner: Symbol, writer: str, name: str) -> Value:
+        if owner.path != self.path:
+            return self.linker.written(owner, writer, name) if self.linker is not None else UNKNOWN
         if writer:
-            if self._results.get(writer) is PENDING and (record.name, writer, name) not in self._assigned:
+            if self._results.get(writer) is PENDING and (owner.name, writer, name) not in self._assigned:
                 return PENDING
             self.result(writer)
-        return self._assigned.get((record.name, writer, name), UNKNOWN)
+        return self._assigned.get((owner.name, writer, name), UNKNOWN)
 
-    def assign_attribute(self, class_name: str, scope: Scope, name: str, value: Value) -> None:
-        key = (class_name, scope.qualname, name)
+    def assign_attribute(self, owner: Symbol, scope: Scope, name: str, value: Value) -> None:
+        key = (owner.name, scope.qualname, name)
         known = self._assigned.get(key)
         self._assigned[key] = value if known is None else join(known, value)
 
@@ -221,6 +250,8 @@ class ModuleFlow:
             except RecursionError:
                 result = UNKNOWN
                 frame.sites.clear()
+            if result.kind is Kind.UNKNOWN and node.returns is not None:
+                result = promised(frame, node, result)
         finally:
             self._depth = depth
         self._results[qualname] = result
@@ -236,15 +267,42 @@ class ModuleFlow:
             self.module_scope,
         )
 
+    def parameter(self, scope: Scope, name: str, declared: Value) -> Value:
+        """What a parameter holds, given what its annotation or convention says: what the call sites agree on."""
+        if scope.parent is not self.module_scope:
+            return declared
+        symbol = self.symbol(scope.qualname)
+        if self.linker is None:
+            return declared if declared.origin is not None else declared.replace(origin=Passed(symbol, name))
+        return in_the_light_of_calls(declared, self.linker.parameter(symbol, name), name)
+
+    def result_of(self, function: Symbol) -> Value:
+        """What a function of the project returns, whoever calls it."""
+        if function.path == self.path:
+            return self.result(function.qualname)
+        return self.linker.result(function) if self.linker is not None else UNKNOWN
+
+    def note(
+        self, frame: Frame, node: ast.Call, target: Origin, arguments: Sequence[Value], keywords: Mapping[str, Value]
+    ) -> None:
+        """Keeps what a call passes, for the sake of the function that it calls."""
+        if self.calls is not None and frame.recording:
+            self.calls[node] = Call.of(target, frame.scope.qualname, node, arguments, keywords)
+
     def call(
         self,
-        qualname: str,
+        function: Symbol,
         receiver: Value | None,
         call: ast.Call,
         arguments: Sequence[Value],
         keywords: Mapping[str, Value],
     ) -> Value:
-        """The result of a call within this file: the function's own, or with these arguments where they tell more."""
+        """The result of a call within the project: the function's own, or with these arguments where they tell more."""
+        if function.path != self.path:
+            if self.linker is None:
+                return UNKNOWN
+            return self.linker.call(function, receiver is not None, arguments, keywords)
+        qualname = function.qualname
         general = self.result(qualname)
         if _settled(general) or not any(map(_informative, (*arguments, *keywords.values()))):
             return general
@@ -270,17 +328,37 @@ class ModuleFlow:
         return general if known is PENDING or known.kind is Kind.UNKNOWN else known
 
 
+def _alone(path: str, record: ModuleRecord) -> Project:
+    return Project(Packages([path]), lambda asked: record if asked == path else None)
+
+
+def promised(frame: Frame, node: FunctionNode, result: Value) -> Value:
+    """What the annotation says that a function returns, whose body does not tell."""
+    declared = annotated(node.returns, frame.module.resolve_annotation)
+    if declared.kind is Kind.UNKNOWN:
+        return result if result.origin is not None else declared
+    if declared.kind is Kind.TENSOR and declared.place is Place.UNKNOWN:
+        sure = Confidence.LIKELY if frame.in_model_code else Confidence.POSSIBLE
+        text = f"`{frame.scope.qualname}` returns a tensor: on the accelerator by convention"
+        declared = declared.replace(place=Place.ACCELERATOR, sure=sure, why=Why(node.lineno, text))
+    return declared.replace(origin=result.origin)
+
+
 def analyse(
     source: Source,
     wanted: frozenset[str] = frozenset(),
     torch: tuple[int, int] | None = None,
     coldest: Heat = Heat.COLD,
+    place: InProject | None = None,
 ) -> tuple[ModuleFlow, list[Site]]:
     """The sites of one file that are at least as hot as ``coldest``, in source order.
 
     Raises SourceError when it cannot be parsed.
     """
-    module = ModuleFlow(source, wanted, torch)
+    if place is None:
+        module = ModuleFlow(source, wanted, torch)
+    else:
+        module = ModuleFlow(source, wanted, torch, path=place.path, name=place.module, linker=place.linker)
     return module, module.analyse(coldest)
 
 

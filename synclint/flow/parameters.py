@@ -36,7 +36,8 @@ def bind_conventions(frame: Frame, node: FunctionNode) -> None:
     defaults = _defaults(arguments)
     skip = 1 if frame.receiver else 0
     for parameter in [*positional[skip:], *arguments.kwonlyargs]:
-        frame.env[parameter.arg] = by_convention(frame, parameter, defaults.get(parameter.arg), node)
+        value = by_convention(frame, parameter, defaults.get(parameter.arg), node)
+        frame.env[parameter.arg] = frame.module.parameter(frame.scope, parameter.arg, value)
     if arguments.vararg:
         element = by_convention(frame, arguments.vararg, None, node)
         frame.env[arguments.vararg.arg] = Value(Kind.SEQUENCE, element=element)
@@ -76,23 +77,50 @@ def bind_arguments(
                 frame.env[name] = Value(Kind.NONE) if default.value is None else Value(Kind.HOST, const=default.value)
 
 
+def in_the_light_of_calls(declared: Value, passed: Value, name: str) -> Value:
+    """A parameter's value by annotation or convention, with what its call sites agree on."""
+    kind = passed.kind
+    if kind is Kind.UNKNOWN:
+        return declared
+    if declared.kind is Kind.UNKNOWN or (kind is declared.kind and kind in (Kind.SEQUENCE, Kind.MAPPING)):
+        return passed
+    if declared.kind is Kind.TENSOR and kind is Kind.TENSOR:
+        if passed.place is Place.UNKNOWN or names_host_memory(name):
+            return declared
+        return declared.replace(
+            place=passed.place,
+            sure=passed.sure,
+            certainty=max(declared.certainty, passed.certainty),
+            pinned=passed.pinned,
+            rank=passed.rank,
+            dtype=passed.dtype,
+            why=passed.why,
+        )
+    if declared.kind is Kind.TENSOR and declared.certainty is not Confidence.CERTAIN:
+        return passed  # no annotation says so, and nobody passes one
+    if declared.kind is Kind.DEVICE and kind in (Kind.DEVICE, Kind.HOST) and passed.place is not Place.UNKNOWN:
+        return declared.replace(place=passed.place, sure=passed.sure, why=passed.why)
+    if declared.kind in (Kind.INSTANCE, Kind.MODULE) and kind in (Kind.INSTANCE, Kind.MODULE):
+        return declared if declared.ref is not None else passed
+    return declared
+
+
 def _passed(declared: Value, value: Value) -> Value:
     return declared if value.kind is Kind.UNKNOWN else value
 
 
 def _bind_receiver(frame: Frame, node: FunctionNode, positional: list[ast.arg]) -> None:
-    if not frame.owner or not positional:
+    if frame.owner is None or not positional:
         return
     names = {getattr(decorator, "id", "") for decorator in node.decorator_list}
     if names & _STATIC:
         return
-    record = frame.module.record.classes[frame.owner]
     receiver = positional[0].arg
     frame.receiver = receiver
     if "classmethod" in names or node.name in ("__new__", "__init_subclass__"):
-        frame.env[receiver] = Value(Kind.CLASS, ref=record)
+        frame.env[receiver] = Value(Kind.CLASS, ref=frame.owner)
     else:
-        frame.env[receiver] = frame.module.instance(record)
+        frame.env[receiver] = frame.module.instance(frame.owner)
 
 
 def _defaults(arguments: ast.arguments) -> dict[str, ast.expr]:
@@ -137,7 +165,7 @@ def by_convention(frame: Frame, parameter: ast.arg, default: ast.expr | None, no
             return _placed(frame, name, Value(Kind.TENSOR, certainty=Confidence.LIKELY), node)
         if node.name == "forward" and frame.owner and frame.module.is_module_like(frame.owner):
             return _placed(frame, name, Value(Kind.TENSOR, certainty=Confidence.POSSIBLE), node)
-    return UNKNOWN
+    return value
 
 
 def _placed(frame: Frame, name: str, value: Value, node: FunctionNode) -> Value:
@@ -160,7 +188,7 @@ def _placed(frame: Frame, name: str, value: Value, node: FunctionNode) -> Value:
     if frame.in_model_code:
         text = f"parameter `{name}` of `{qualname}`: on the accelerator by convention of model code"
         return value.replace(place=Place.ACCELERATOR, sure=Confidence.LIKELY, why=Why(line, text))
-    if is_host_side(frame.module.source.path, frame.owner, node.name):
+    if is_host_side(frame.module.path, frame.owner.name if frame.owner else "", node.name):
         text = f"parameter `{name}` is a tensor, in host memory as far as this preprocessing code is concerned"
         return value.replace(place=Place.ACCELERATOR, sure=Confidence.POSSIBLE, why=Why(line, text))
     text = f"parameter `{name}` of `{qualname}` is a tensor: on the accelerator by convention"

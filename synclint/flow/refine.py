@@ -113,6 +113,7 @@ def _place(frame: Frame, node: ast.expr, place: Place) -> None:
                 certainty=max(value.certainty, Confidence.LIKELY) if value.kind is Kind.TENSOR else Confidence.LIKELY,
                 place=place,
                 sure=Confidence.CERTAIN,
+                origin=None,
                 why=why,
             ),
         )

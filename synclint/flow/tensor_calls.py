@@ -113,6 +113,7 @@ def _move(
         pinned=pinned,
         fresh=tensor.fresh or (moved and tensor.place is not Place.UNKNOWN and tensor.place is not Place.EITHER),
         leaf=None,
+        origin=device.origin,
         optional=False,
         why=Why(node.lineno, text, device.why or tensor.why),
     )
@@ -139,20 +140,22 @@ def _destination(
     if rest:
         first = rest.pop(0)
         if first.kind is Kind.TENSOR:
-            device = Value(Kind.DEVICE, first.place, certainty=first.certainty, sure=first.sure, why=first.why)
+            device = Value(
+                Kind.DEVICE, first.place, certainty=first.certainty, sure=first.sure, origin=first.origin, why=first.why
+            )
             dtype = Value(Kind.DTYPE, dtype=first.dtype)
         elif first.kind is Kind.DTYPE:
             dtype = first
         elif first.kind is not Kind.NONE:
-            device = as_device(first) or Value(Kind.DEVICE, Place.UNKNOWN)
+            device = as_device(first) or Value(Kind.DEVICE, Place.UNKNOWN, origin=first.origin)
         if rest and rest[0].kind is Kind.DTYPE:
             dtype = rest.pop(0)
         if rest and isinstance(rest[0].const, bool):
             flag = rest[0].const
     given = keywords.get("device")
     if given is not None and given.kind is not Kind.NONE:
-        device = as_device(given) or Value(Kind.DEVICE, Place.UNKNOWN)
+        device = as_device(given) or Value(Kind.DEVICE, Place.UNKNOWN, origin=given.origin)
     other = keywords.get("other")
     if other is not None and other.kind is Kind.TENSOR:
-        device = Value(Kind.DEVICE, other.place, sure=other.sure)
+        device = Value(Kind.DEVICE, other.place, sure=other.sure, origin=other.origin)
     return device, dtype, flag

@@ -56,7 +56,7 @@ def apply_result(
     if returns == "device":
         place = Place.CUDA if result.device == "cuda" else Place.CPU if result.device == "cpu" else Place.UNKNOWN
         if result.device == "first" and arguments:
-            return Value(Kind.DEVICE, arguments[0].place, sure=arguments[0].sure)
+            return Value(Kind.DEVICE, arguments[0].place, sure=arguments[0].sure, origin=arguments[0].origin)
         return Value(Kind.DEVICE, place)
     out = keywords.get("out")
     if out is not None and out.kind is Kind.TENSOR:
@@ -116,6 +116,7 @@ def _tensor(
 ) -> Value:
     first = next(_tensors(arguments, keywords), None)
     place, sure, certainty, why = Place.UNKNOWN, Confidence.CERTAIN, Confidence.CERTAIN, None
+    origin = None
     pinned: bool | None = False
     rule = result.device
     if rule == "cpu":
@@ -127,12 +128,14 @@ def _tensor(
         if rule == "factory" or (given is not None and given.kind is not Kind.NONE):
             return _factory(frame, result, arguments, keywords, node, method)
         if first is not None:
-            place, sure, certainty, why = first.place, first.sure, first.certainty, first.why
+            place, sure, certainty, why, origin = first.place, first.sure, first.certainty, first.why, first.origin
         pinned = _flag(keywords.get("pin_memory"), False)
     else:
         source = first if rule == "first" else combine(_tensors(arguments, keywords))
         if source is not None:
-            place, sure, certainty, why = source.place, source.sure, source.certainty, source.why
+            place, sure, certainty, why, origin = (
+                source.place, source.sure, source.certainty, source.why, source.origin,
+            )  # fmt: skip
             if result.alias in ("view", "same", "maybe") and first is not None:
                 pinned = first.pinned
     return Value(
@@ -147,6 +150,7 @@ def _tensor(
         length=first.length if first is not None and result.alias == "same" else None,
         dtype=_dtype(result, keywords, first, arguments),
         fresh=result.alias == "fresh" or (first is not None and first.fresh and result.alias != "same"),
+        origin=origin,
         why=why,
     )
 
@@ -174,6 +178,7 @@ def _factory(
         length=_length(result, arguments, method),
         dtype=_dtype(result, keywords, first, arguments),
         fresh=True,
+        origin=device.origin,
         why=Why(node.lineno, f"`{text}(...)` makes a tensor {where(device.place)}", device.why),
     )
 
@@ -189,8 +194,7 @@ def _length(result: Result, arguments: Sequence[Value], method: bool) -> int | N
 def target_device(frame: Frame, given: Value | None) -> Value:
     """Where a factory puts its tensor: the device given, else the default device."""
     if given is not None and given.kind is not Kind.NONE:
-        device = as_device(given)
-        return device or Value(Kind.DEVICE, Place.UNKNOWN)
+        return as_device(given) or Value(Kind.DEVICE, Place.UNKNOWN, origin=given.origin)
     return frame.default_device or CPU_DEVICE
 
 
@@ -346,5 +350,6 @@ def index_tensor(frame: Frame, tensor: Value, index: Value, node: ast.Subscript)
         length=length,
         dtype=tensor.dtype,
         fresh=copies or tensor.fresh,
+        origin=tensor.origin,
         why=tensor.why,
     )

@@ -11,6 +11,8 @@ from synclint.finding import Confidence
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from synclint.flow.origins import Origin
+
 
 class Kind(Enum):
     """What a value is. OBJECT is anything that is surely neither a tensor nor listed here."""
@@ -85,8 +87,9 @@ class Value:
     None for unknown. rank: number of dimensions, None when unknown. length: known number of elements of a
     sequence or of a rank-1 tensor. fresh: its memory was made by the code at hand, which may have named it
     since. items: values of a tuple or list display; for other sequences and mappings ``element`` is the join of
-    its values. const: the Python value of a literal. ref: the dotted name of an EXTERNAL, or the index record
-    of a FUNCTION, CLASS or INSTANCE. optional: may also be None.
+    its values. const: the Python value of a literal. ref: the dotted name of an EXTERNAL, or the Symbol of a
+    FUNCTION, CLASS or INSTANCE, or of a MODULE's class. optional: may also be None. origin: what decides the value
+    (of a tensor or device: its place) where this file alone cannot tell.
     """
 
     __slots__ = (
@@ -101,6 +104,7 @@ class Value:
         "leaf",
         "length",
         "optional",
+        "origin",
         "pinned",
         "place",
         "rank",
@@ -128,6 +132,7 @@ class Value:
         const: Any = None,
         ref: Any = None,
         optional: bool = False,
+        origin: Origin | None = None,
         why: Why | None = None,
     ) -> None:
         self.kind = kind
@@ -146,6 +151,7 @@ class Value:
         self.const = const
         self.ref = ref
         self.optional = optional
+        self.origin = origin
         self.why = why
 
     def replace(self, **changes: Any) -> Value:
@@ -162,6 +168,7 @@ class Value:
         new.leaf = self.leaf
         new.length = self.length
         new.optional = self.optional
+        new.origin = self.origin
         new.pinned = self.pinned
         new.place = self.place
         new.rank = self.rank
@@ -172,10 +179,25 @@ class Value:
             setattr(new, name, value)
         return new
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (tuple((i, getattr(self, n)) for i, n in enumerate(_SLOTS) if getattr(self, n) != _USUAL[i]),)
+
     @property
     def confidence(self) -> Confidence:
         """That the value is what and where it is said to be."""
         return min(self.certainty, self.sure)
+
+
+_SLOTS = Value.__slots__
+_USUAL = tuple(getattr(Value(), name) for name in _SLOTS)
+
+
+def _restored(fields: tuple[tuple[int, Any], ...]) -> Value:
+    """A value that was pickled: the fields that differ from the usual, by their number."""
+    value = Value()
+    for number, content in fields:
+        setattr(value, _SLOTS[number], content)
+    return value
 
 
 #: The keyword arguments of a call.

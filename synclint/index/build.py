@@ -5,18 +5,21 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
-from synclint.index.names import canonical, dotted_name, imported_names
+from synclint.index.names import canonical, dotted_name, imported_module, imported_names
 from synclint.index.records import ClassRecord, FunctionRecord, ModuleRecord
 
 FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-def build(path: str, tree: ast.Module) -> ModuleRecord:
-    """The record of one file. Conditional definitions and imports count; the last one of a name wins."""
-    record = ModuleRecord(path)
+def build(path: str, tree: ast.Module, name: str = "") -> ModuleRecord:
+    """The record of one file, the module ``name``. Conditional definitions and imports count; the last one wins."""
+    record = ModuleRecord(path, name)
+    package = record.package
     for statement in flat(tree.body):
         if isinstance(statement, (ast.Import, ast.ImportFrom)):
-            record.imports.update(imported_names(statement))
+            record.imports.update(imported_names(statement, package))
+            if isinstance(statement, ast.ImportFrom) and statement.names[0].name == "*":
+                record.stars.append(imported_module(statement, package))
         elif isinstance(statement, FUNCTION):
             record.functions[statement.name] = function_record(statement, "", record)
         elif isinstance(statement, ast.ClassDef):
@@ -66,7 +69,8 @@ def resolve(dotted: str, record: ModuleRecord) -> str:
 def function_record(node: ast.FunctionDef | ast.AsyncFunctionDef, prefix: str, record: ModuleRecord) -> FunctionRecord:
     arguments = node.args
     names = [a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
-    return FunctionRecord(prefix + node.name, node.lineno, tuple(names), _decorators(node, record))
+    positional = len(arguments.posonlyargs) + len(arguments.args)
+    return FunctionRecord(prefix + node.name, node.lineno, tuple(names), _decorators(node, record), positional)
 
 
 def _decorators(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, record: ModuleRecord) -> tuple[str, ...]:
@@ -88,12 +92,18 @@ def _class_record(node: ast.ClassDef, module: ModuleRecord, prefix: str = "") ->
     for statement in flat(node.body):
         if isinstance(statement, FUNCTION):
             method = function_record(statement, record.qualname + ".", module)
-            record.methods[statement.name] = method
+            if not method.decorators or method.decorators[0].rpartition(".")[2] not in ("setter", "deleter"):
+                record.methods[statement.name] = method
             for attribute in _self_attributes(statement):
                 record.attributes.setdefault(attribute, []).append(method.qualname)
         else:
             for name in _bound(statement):
                 record.attributes.setdefault(name, []).append("")
+    record.fields = tuple(
+        statement.target.id
+        for statement in node.body
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)
+    )
     return record
 
 

@@ -3,28 +3,61 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Symbol(NamedTuple):
+    """A class or function of the project: the file that defines it, and its dotted name there."""
+
+    path: str
+    qualname: str
+
+    @property
+    def name(self) -> str:
+        return self.qualname.rpartition(".")[2]
+
+    @property
+    def owner(self) -> Symbol:
+        """The class of a method."""
+        return Symbol(self.path, self.qualname.rpartition(".")[0])
 
 
 @dataclass(slots=True)
 class FunctionRecord:
-    """A function or method. ``qualname`` is dotted (``Model.forward``); ``decorators`` are dotted names."""
+    """A function or method. ``qualname`` is dotted (``Model.forward``); ``decorators`` are dotted names.
+
+    ``positional`` are the parameters that an argument without a name can reach, the receiver included; ``calls``
+    the dotted names that the body calls or, for ``self.name``, mentions, as written.
+    """
 
     qualname: str
     line: int
     parameters: tuple[str, ...]
     decorators: tuple[str, ...] = ()
+    positional: int = 0
+    calls: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         return self.qualname.rpartition(".")[2]
+
+    @property
+    def is_property(self) -> bool:
+        return any(name.rpartition(".")[2] in ("property", "cached_property") for name in self.decorators)
+
+    @property
+    def has_receiver(self) -> bool:
+        """Whether a call through an object passes it as the first parameter."""
+        return "." in self.qualname and not any(name == "staticmethod" for name in self.decorators)
 
 
 @dataclass(slots=True)
 class ClassRecord:
     """A class: canonical dotted ``bases``, its methods by name, and where its attributes are assigned.
 
-    ``attributes`` maps a name to the qualnames of the methods that assign ``self.name``; the empty
-    string stands for the class body.
+    ``attributes`` maps a name to the qualnames of the methods that assign ``self.name``; the empty string stands for
+    the class body. ``fields`` are the annotated names of the body in order: what the constructor of a dataclass or
+    NamedTuple takes.
     """
 
     qualname: str
@@ -33,6 +66,7 @@ class ClassRecord:
     decorators: tuple[str, ...] = ()
     methods: dict[str, FunctionRecord] = field(default_factory=dict)
     attributes: dict[str, list[str]] = field(default_factory=dict)
+    fields: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -41,13 +75,23 @@ class ClassRecord:
 
 @dataclass(slots=True)
 class ModuleRecord:
-    """One file. ``imports`` maps a local name to a canonical dotted name (``th`` -> ``torch``).
+    """One file of the project.
 
-    ``bound`` are the other names assigned at module level.
+    ``path`` is relative to the project's root, with slashes; ``name`` the dotted name of the module. ``imports`` maps
+    a local name to a canonical dotted name (``th`` -> ``torch``), ``stars`` are the modules whose names are all
+    imported, ``bound`` the other names assigned at module level.
     """
 
     path: str
+    name: str = ""
     imports: dict[str, str] = field(default_factory=dict)
+    stars: list[str] = field(default_factory=list)
     classes: dict[str, ClassRecord] = field(default_factory=dict)
     functions: dict[str, FunctionRecord] = field(default_factory=dict)
     bound: set[str] = field(default_factory=set)
+
+    @property
+    def package(self) -> str:
+        """What a relative import starts from."""
+        is_package = self.path.endswith(("/__init__.py", "/__init__.pyi")) or self.path in ("__init__.py",)
+        return self.name if is_package else self.name.rpartition(".")[0]

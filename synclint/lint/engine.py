@@ -13,6 +13,7 @@ from synclint.lint.file import FileFacts
 
 if TYPE_CHECKING:
     from synclint.config import Settings
+    from synclint.flow.link import InProject
     from synclint.flow.site import Site
     from synclint.flow.values import Why
     from synclint.lint.rule import Report, Rule
@@ -70,7 +71,9 @@ def _rule_of(members: Iterable[object], module: str) -> Rule:
     return classes[0]()
 
 
-def check_source(source: Source, settings: Settings, rules: tuple[Rule, ...]) -> list[Finding]:
+def check_source(
+    source: Source, settings: Settings, rules: tuple[Rule, ...], place: InProject | None = None
+) -> list[Finding]:
     """The findings of one file, before suppression and selection; sites below the confidence cut-off are not judged
     unless the file has suppression comments, which must be seen to be used.
 
@@ -87,9 +90,9 @@ def check_source(source: Source, settings: Settings, rules: tuple[Rule, ...]) ->
     suppressions = _may_suppress(source.data.lower())
     minimum = Confidence.POSSIBLE if suppressions else settings.confidence
     coldest = Heat.COLD if suppressions else settings.heat
-    flow, found = analyse(source, frozenset(claims), settings.target_torch, coldest)
+    flow, found = analyse(source, frozenset(claims), settings.target_torch, coldest, place)
     sites = tuple(found)
-    file = FileFacts(source, flow, settings)
+    file = FileFacts(source, flow, settings, root=place.root if place is not None else "")
     findings = []
     for site in sites:
         if site.confidence < minimum:
@@ -132,7 +135,7 @@ def _finding(rule: Rule, site: Site, report: Report, file: FileFacts) -> Finding
         heat=site.scope.heat,
         confidence=site.confidence,
         header=(source.position(first)[0], source.position(max(first, last - 1))[0]),
-        why=_chain(site, line, source),
+        why=_chain(site, line, file),
         help=report.help,
         fix=report.fix,
         alternatives=report.alternatives,
@@ -140,20 +143,20 @@ def _finding(rule: Rule, site: Site, report: Report, file: FileFacts) -> Finding
     )
 
 
-def _chain(site: Site, line: int, source: Source) -> tuple[Step, ...]:
+def _chain(site: Site, line: int, file: FileFacts) -> tuple[Step, ...]:
     steps: list[Step] = []
     for name in _EXPLAINING:
         value = site.operands.get(name)
         if value is None or value.why is None:
             continue
-        for step in _steps(value.why, source):
+        for step in _steps(value.why, file):
             if step not in steps:
                 steps.append(step)
     if site.scope.heat_reason:
         node = site.scope.node
-        steps.append(Step(source.path, line if node is None else node.lineno, site.scope.heat_reason))
+        steps.append(Step(file.source.path, line if node is None else node.lineno, site.scope.heat_reason))
     return tuple(steps)
 
 
-def _steps(why: Why, source: Source) -> list[Step]:
-    return [Step(link.path or source.path, link.line, link.text) for link in why.steps()]
+def _steps(why: Why, file: FileFacts) -> list[Step]:
+    return [Step(file.shown(link.path), link.line, link.text) for link in why.steps()]

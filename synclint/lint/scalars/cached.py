@@ -280,7 +280,10 @@ class _Rewriter:
         decorators = {getattr(decorator, "id", "") for decorator in method.decorator_list}
         return (
             isinstance(owner, ast.ClassDef)
-            and any(record.name == self.found.owner.name for record in self.flow.ancestry(owner.name))
+            and any(
+                at == self.flow.symbol(self.found.owner.name)
+                for at, _ in self.flow.ancestry(self.flow.symbol(owner.name))
+            )
             and bool(positional)
             and not decorators & {"staticmethod", "classmethod"}
             and isinstance(use.value, ast.Name)

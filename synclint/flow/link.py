@@ -1,0 +1,360 @@
+"""What the files of a project say to each other: results, attributes and arguments, resolved across files.
+
+Every answer is a function of the summaries alone. Chains of origins are followed to a fixed depth, so that neither the
+order of questions nor a cycle can change an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from synclint.finding import Confidence
+from synclint.flow.conventions import is_test_file
+from synclint.flow.lattice import UNKNOWN, element_value, join_all
+from synclint.flow.nn_modules import is_nn_module
+from synclint.flow.origins import Attribute, Called, Defined, Element, Held, Named, Origin, Passed
+from synclint.flow.places import as_device
+from synclint.flow.summary import Call, Summary
+from synclint.flow.values import Kind, Place, Value, Why
+from synclint.index.project import Project, Variable
+from synclint.index.records import Symbol
+
+_DEPTH = 5
+_MAX_CALLS = 60  # call sites of one parameter that are looked at
+
+Binding = Mapping[str, Value]
+
+
+class InProject(NamedTuple):
+    """Where a file stands: who answers for the others, the project's root (absolute), the file's path in it, with
+    slashes, and the dotted name of its module."""
+
+    linker: Linker
+    root: str
+    path: str
+    module: str
+
+
+class _Callee(NamedTuple):
+    """The function that a call reaches, and whether an object goes in as its first parameter."""
+
+    function: Symbol
+    bound: bool
+
+
+class _At(NamedTuple):
+    """Where an origin stands: the file, the function whose parameters are bound, and the depth that is left."""
+
+    path: str
+    depth: int
+    function: Symbol | None = None
+    bound: Binding = {}
+
+    def deeper(self, path: str | None = None) -> _At:
+        if path is None or path == self.path:
+            return self._replace(depth=self.depth - 1)
+        return _At(path, self.depth - 1)
+
+
+class Linker:
+    """Answers about the files of ``project``.
+
+    ``summary`` gives a file's summary, ``callers`` the files with a call by a name, ``owners`` the classes that have an
+    attribute of a name.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        summary: Callable[[str], Summary | None],
+        callers: Callable[[str], Sequence[str]],
+        owners: Callable[[str], Sequence[Symbol]],
+    ) -> None:
+        self.project = project
+        self._summary = summary
+        self._callers = callers
+        self._owners = owners
+        self._results: dict[tuple[Symbol, int], Value] = {}
+        self._attributes: dict[tuple[Symbol, str, int], Value] = {}
+        self._parameters: dict[tuple[Symbol, str, int], Value] = {}
+        self._reached: dict[str, list[tuple[str, Call, _Callee]]] = {}
+        self._like: dict[Symbol, bool] = {}
+
+    # What the interpretation of a file asks
+
+    def named(self, dotted: str, near: str) -> Value | None:
+        """What a dotted name means; None when it is not of the project."""
+        found = self.project.find(dotted, near)
+        return None if found is None else self.value(found)
+
+    def value(self, found: Symbol | Variable) -> Value:
+        """A class, a function, or what a variable of a module holds."""
+        return self._found(found, _DEPTH)
+
+    def result(self, function: Symbol) -> Value:
+        """What a function returns, whoever calls it."""
+        return self._result(function, _DEPTH)
+
+    def call(self, function: Symbol, bound: bool, arguments: Sequence[Value], keywords: Mapping[str, Value]) -> Value:
+        """What a function returns for these arguments; ``bound``: an object goes in as the first parameter."""
+        return self._call(_Callee(function, bound), arguments, keywords, _DEPTH)
+
+    def written(self, owner: Symbol, writer: str, name: str) -> Value:
+        """What a method of a class (its body, if empty) assigns to an attribute."""
+        return self._written(owner, writer, name, _DEPTH)
+
+    def parameter(self, function: Symbol, name: str) -> Value:
+        """What the call sites of a function agree on; unknown where none tells."""
+        return self._parameter(function, name, _DEPTH)
+
+    def owned(self, name: str) -> Value:
+        """What an attribute holds, by its name, when only one class of the project has it."""
+        return self._owned(name, _DEPTH)
+
+    # Functions
+
+    def _result(self, function: Symbol, depth: int) -> Value:
+        key = (function, depth)
+        if key not in self._results:
+            summary = self._summary(function.path)
+            raw = UNKNOWN if summary is None else summary.results.get(function.qualname, UNKNOWN)
+            self._results[key] = self._resolve(raw, _At(function.path, depth - 1))
+        return self._results[key]
+
+    def _call(self, callee: _Callee, arguments: Sequence[Value], keywords: Mapping[str, Value], depth: int) -> Value:
+        function = callee.function
+        summary = self._summary(function.path)
+        raw = UNKNOWN if summary is None else summary.results.get(function.qualname, UNKNOWN)
+        if not _open(raw):
+            return raw
+        bound = self._bind(callee, arguments, keywords)
+        return self._resolve(raw, _At(function.path, depth - 1, function, bound))
+
+    def _bind(self, callee: _Callee, arguments: Sequence[Value], keywords: Mapping[str, Value]) -> dict[str, Value]:
+        names = self._positional(callee)
+        return {**dict(zip(names, arguments, strict=False)), **keywords}
+
+    def _positional(self, callee: _Callee) -> Sequence[str]:
+        """The parameters that a call's arguments go to, in order."""
+        record = self.project.function_record(callee.function)
+        if record is not None:
+            skipped = 1 if callee.bound and record.has_receiver else 0
+            return record.parameters[skipped : record.positional]
+        fields: list[str] = []  # of a dataclass, its bases' first
+        for _, known in reversed(self.project.ancestry(callee.function.owner)):
+            fields += [name for name in known.fields if name not in fields]
+        return fields
+
+    def _callee(self, target: Origin, at: _At) -> _Callee | None:
+        """The function that calling ``target`` runs, if it is one of the project."""
+        value = self._origin(target, at)
+        if value.kind is Kind.FUNCTION and isinstance(value.ref, Symbol):
+            bound = isinstance(target, Attribute) and "." in value.ref.qualname
+            return _Callee(value.ref, bound and self._is_object(target, at, value.ref))
+        if not isinstance(value.ref, Symbol):
+            return None
+        if value.kind is Kind.CLASS:
+            method = self.project.method(value.ref, "__init__")
+            symbol = method.symbol if method is not None else Symbol(value.ref.path, f"{value.ref.qualname}.__init__")
+            return _Callee(symbol, True)
+        for name in ("__call__", "forward"):
+            method = self.project.method(value.ref, name)
+            if method is not None:
+                return _Callee(method.symbol, True)
+        return None
+
+    def _is_object(self, target: Origin, at: _At, function: Symbol) -> bool:
+        """Whether ``of.name`` binds ``of``: an instance, or a class and a class method."""
+        if not isinstance(target, Attribute) or self._origin(target.of, at).kind is not Kind.CLASS:
+            return True
+        record = self.project.function_record(function)
+        return record is not None and "classmethod" in record.decorators
+
+    # Arguments
+
+    def _parameter(self, function: Symbol, name: str, depth: int) -> Value:
+        if depth <= 0:
+            return UNKNOWN
+        key = (function, name, depth)
+        known = self._parameters.get(key)
+        if known is None:
+            known = self._parameters[key] = self._agreed(function, name, depth)
+        return known
+
+    def _agreed(self, function: Symbol, name: str, depth: int) -> Value:
+        in_tests = is_test_file(function.path)
+        values = []
+        for path, call, callee in self._calls_of(function)[:_MAX_CALLS]:
+            if is_test_file(path) and not in_tests:
+                continue
+            passed = self._bind(callee, call.arguments, dict(call.keywords)).get(name)
+            if passed is None:
+                continue
+            value = self._resolve(passed, _At(path, depth - 1))
+            if value.kind is not Kind.UNKNOWN:
+                step = Why(call.line, f"passed as `{name}` by `{call.caller or path}`", value.why, path)
+                values.append(value.replace(why=step, fresh=False, const=None))
+        agreed = join_all(values)
+        if agreed.certainty is Confidence.CERTAIN or agreed.sure is Confidence.CERTAIN:
+            limit = Confidence.LIKELY  # there may be callers that cannot be seen
+            agreed = agreed.replace(certainty=min(agreed.certainty, limit), sure=min(agreed.sure, limit))
+        return agreed
+
+    def _calls_of(self, function: Symbol) -> list[tuple[str, Call, _Callee]]:
+        names = [function.name]
+        if function.name in ("__init__", "__call__", "forward"):
+            names.append(function.owner.name)
+        found = []
+        for name in names:
+            for entry in self._calls_by_name(name):
+                reached = entry[2].function
+                if reached == function or (reached.name == function.name and self._overrides(function, reached)):
+                    found.append(entry)
+        return found
+
+    def _calls_by_name(self, name: str) -> list[tuple[str, Call, _Callee]]:
+        known = self._reached.get(name)
+        if known is None:
+            known = self._reached[name] = []
+            for path in self._callers(name):
+                summary = self._summary(path)
+                for call in summary.calls.get(name, ()) if summary is not None else ():
+                    callee = self._callee(call.target, _At(path, 3))
+                    if callee is not None:
+                        known.append((path, call, callee))
+        return known
+
+    def _overrides(self, function: Symbol, base: Symbol) -> bool:
+        owner = base.owner
+        return owner.qualname != "" and any(at == owner for at, _ in self.project.ancestry(function.owner))
+
+    # Attributes
+
+    def _attribute(self, base: Value, name: str, at: _At) -> Value:
+        if base.kind in (Kind.INSTANCE, Kind.MODULE, Kind.CLASS) and isinstance(base.ref, Symbol):
+            return self._attribute_of(base.ref, name, at.depth - 1)
+        if base.kind is Kind.EXTERNAL:
+            dotted = f"{base.ref}.{name}"
+            return self.named(dotted, at.path) or Value(Kind.EXTERNAL, ref=dotted)
+        if base.kind is Kind.TENSOR and name == "device":
+            return Value(Kind.DEVICE, base.place, sure=base.sure, why=base.why)
+        if base.kind is Kind.UNKNOWN:
+            return self._owned(name, at.depth - 1)
+        return UNKNOWN
+
+    def _attribute_of(self, symbol: Symbol, name: str, depth: int) -> Value:
+        if depth <= 0:
+            return UNKNOWN
+        key = (symbol, name, depth)
+        known = self._attributes.get(key)
+        if known is None:
+            known = self._attributes[key] = self._attribute_by_class(symbol, name, depth)
+        return known
+
+    def _attribute_by_class(self, symbol: Symbol, name: str, depth: int) -> Value:
+        for at, record in self.project.ancestry(symbol):
+            if name in record.methods:
+                method = Symbol(at.path, f"{at.qualname}.{name}")
+                if record.methods[name].is_property:
+                    return self._result(method, depth)
+                return Value(Kind.FUNCTION, ref=method)
+            writers = record.attributes.get(name)
+            if writers:
+                return join_all(self._written(at, writer, name, depth) for writer in writers)
+        return UNKNOWN
+
+    def _written(self, owner: Symbol, writer: str, name: str, depth: int) -> Value:
+        summary = self._summary(owner.path)
+        raw = None if summary is None else summary.attributes.get((owner.name, writer, name))
+        return UNKNOWN if raw is None else self._resolve(raw, _At(owner.path, depth - 1))
+
+    def _owned(self, name: str, depth: int) -> Value:
+        owners = self._owners(name)
+        if len(owners) != 1 or depth <= 0:
+            return UNKNOWN
+        value = self._attribute_of(owners[0], name, depth)
+        return value.replace(certainty=min(value.certainty, Confidence.LIKELY), sure=min(value.sure, Confidence.LIKELY))
+
+    # Origins
+
+    def _found(self, found: Symbol | Variable, depth: int) -> Value:
+        if isinstance(found, Variable):
+            summary = self._summary(found.path)
+            raw = UNKNOWN if summary is None else summary.variables.get(found.name, UNKNOWN)
+            return self._resolve(raw, _At(found.path, depth - 1))
+        is_class = self.project.class_record(found) is not None
+        return Value(Kind.CLASS if is_class else Kind.FUNCTION, ref=found)
+
+    def _instance(self, symbol: Symbol) -> Value:
+        like = self._like.get(symbol)
+        if like is None:
+            like = self._like[symbol] = is_nn_module(self.project, symbol)
+        return Value(Kind.MODULE if like else Kind.INSTANCE, ref=symbol)
+
+    def _resolve(self, value: Value, at: _At) -> Value:
+        """A value of a summary, with what its origin turns out to be."""
+        origin = value.origin
+        if origin is None:
+            if value.items is not None or value.element is not None:
+                items = None if value.items is None else tuple(self._resolve(item, at) for item in value.items)
+                element = None if value.element is None else self._resolve(value.element, at)
+                return value.replace(items=items, element=element)
+            return value
+        found = self._origin(origin, at)
+        if found.kind is Kind.UNKNOWN and found.place is Place.UNKNOWN:
+            return value.replace(origin=None)
+        kind = value.kind
+        if kind is Kind.UNKNOWN:
+            return found
+        if kind is Kind.TENSOR or kind is Kind.DEVICE:
+            placed = as_device(found) if found.kind is Kind.HOST else found
+            if placed is None or placed.place is Place.UNKNOWN:
+                certain = found.kind in (Kind.UNKNOWN, Kind.TENSOR, Kind.DEVICE)
+                return value.replace(origin=None) if certain or kind is Kind.DEVICE else found
+            return value.replace(
+                place=placed.place, sure=placed.sure, certainty=max(value.certainty, found.certainty), origin=None,
+                why=value.why if value.why is not None and found.why is None else found.why,
+            )  # fmt: skip
+        return value.replace(origin=None) if found.kind is not kind else found
+
+    def _origin(self, origin: Origin, at: _At) -> Value:
+        if at.depth <= 0:
+            return UNKNOWN
+        if isinstance(origin, Named):
+            return self.named(origin.dotted, at.path) or Value(Kind.EXTERNAL, ref=origin.dotted)
+        if isinstance(origin, Defined):
+            return self._found(origin.symbol, at.depth)
+        if isinstance(origin, Held):
+            return self._instance(origin.symbol)
+        if isinstance(origin, Passed):
+            if origin.function == at.function and origin.name in at.bound:
+                return at.bound[origin.name]
+            return self._parameter(origin.function, origin.name, at.depth - 1)
+        if isinstance(origin, Attribute):
+            return self._attribute(self._origin(origin.of, at), origin.name, at)
+        if isinstance(origin, Element):
+            return element_value(self._origin(origin.of, at))
+        return self._called(origin, at)
+
+    def _called(self, origin: Called, at: _At) -> Value:
+        target = self._origin(origin.target, at)
+        if target.kind is Kind.CLASS:
+            return self._instance(target.ref)
+        if target.kind not in (Kind.FUNCTION, Kind.MODULE, Kind.INSTANCE):
+            return UNKNOWN
+        callee = self._callee(origin.target, at)
+        if callee is None:
+            return UNKNOWN
+        arguments = [self._resolve(value, at.deeper()) for value in origin.arguments]
+        keywords = {name: self._resolve(value, at.deeper()) for name, value in origin.keywords}
+        return self._call(callee, arguments, keywords, at.depth - 1)
+
+
+def _open(value: Value) -> bool:
+    """Whether anything about a value is left to resolve."""
+    return (
+        value.origin is not None
+        or (value.items is not None and any(map(_open, value.items)))
+        or (value.element is not None and _open(value.element))
+    )

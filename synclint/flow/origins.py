@@ -1,0 +1,95 @@
+"""Where a value comes from, when the file at hand cannot tell what it is: a name, a call, an attribute, a parameter.
+
+An origin is a recipe that another pass resolves, once the whole project has been read (see ``link.py``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    import ast
+    from collections.abc import Mapping, Sequence
+
+    from synclint.flow.values import Value
+    from synclint.index.records import Symbol
+
+
+class Named(NamedTuple):
+    """What an imported name means."""
+
+    dotted: str
+
+
+class Defined(NamedTuple):
+    """A class or function of the project."""
+
+    symbol: Symbol
+
+
+class Held(NamedTuple):
+    """An instance of a class of the project."""
+
+    symbol: Symbol
+
+
+class Passed(NamedTuple):
+    """What callers pass as a parameter."""
+
+    function: Symbol
+    name: str
+
+
+class Attribute(NamedTuple):
+    """An attribute of what another origin gives."""
+
+    of: Origin
+    name: str
+
+
+class Element(NamedTuple):
+    """What iterating over, or indexing, what another origin gives."""
+
+    of: Origin
+
+
+class Called(NamedTuple):
+    """The result of calling what another origin gives."""
+
+    target: Origin
+    arguments: tuple[Value, ...] = ()
+    keywords: tuple[tuple[str, Value], ...] = ()
+
+
+Origin: TypeAlias = Named | Defined | Held | Passed | Attribute | Element | Called
+
+_DEEPEST = 5
+
+
+def depth(origin: Origin) -> int:
+    """How many steps it takes to the start of an origin."""
+    steps = 1
+    while isinstance(origin, (Attribute, Element, Called)):
+        origin = origin.target if isinstance(origin, Called) else origin.of
+        steps += 1
+    return steps
+
+
+def attribute_of(origin: Origin | None, name: str) -> Origin | None:
+    """The origin of an attribute; None where the chain has become too long to mean anything."""
+    return None if origin is None or depth(origin) > _DEEPEST else Attribute(origin, name)
+
+
+def element_of(origin: Origin | None) -> Origin | None:
+    """The origin of an element of a container."""
+    return None if origin is None or depth(origin) > _DEEPEST else Element(origin)
+
+
+def called(
+    target: Origin, node: ast.Call, arguments: Sequence[Value], keywords: Mapping[str, Value]
+) -> Origin | None:
+    """The origin of what a call returns."""
+    if depth(target) > _DEEPEST:
+        return None
+    plain = arguments if len(arguments) == len(node.args) else ()
+    return Called(target, tuple(plain), tuple(keywords.items()))

@@ -1,0 +1,155 @@
+"""What a name means across the files of a project: imports, re-exports, star imports, classes and their bases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from synclint.index.names import canonical
+from synclint.index.packages import Packages
+from synclint.index.records import ClassRecord, FunctionRecord, ModuleRecord, Symbol
+
+
+class Variable(NamedTuple):
+    """A name assigned at the top level of a file."""
+
+    path: str
+    name: str
+
+
+class Method(NamedTuple):
+    """A method, as a class has it by itself or from a base."""
+
+    symbol: Symbol
+    record: FunctionRecord
+
+
+class Class(NamedTuple):
+    """A class with its record."""
+
+    symbol: Symbol
+    record: ClassRecord
+
+
+class Project:
+    """The files of a project. ``load`` gives the record of one, None where there is none (it cannot be parsed).
+
+    All answers are functions of the records alone, whoever asks first.
+    """
+
+    def __init__(self, packages: Packages, load: Callable[[str], ModuleRecord | None]) -> None:
+        self.packages = packages
+        self.record = load
+        self._found: dict[tuple[str, str], Symbol | Variable | None] = {}
+        self._ancestries: dict[Symbol, tuple[Class, ...]] = {}
+        self._outside: dict[Symbol, tuple[str, ...]] = {}
+
+    # Names
+
+    def find(self, dotted: str, near: str) -> Symbol | Variable | None:
+        """What a dotted name means in the file ``near``, where imports have made it absolute; None: not of the project."""
+        if dotted.partition(".")[0] not in self.packages.tops:
+            return None
+        key = (dotted, near)
+        if key not in self._found:
+            self._found[key] = self._find(dotted, near, frozenset())
+        return self._found[key]
+
+    def _find(self, dotted: str, near: str, asked: frozenset[tuple[str, str]]) -> Symbol | Variable | None:
+        parts = dotted.split(".")
+        for end in range(len(parts) - 1, 0, -1):
+            path = self.packages.find(".".join(parts[:end]), near)
+            if path is not None:
+                return self._member(path, parts[end:], asked)
+        return None
+
+    def _member(self, path: str, parts: list[str], asked: frozenset[tuple[str, str]]) -> Symbol | Variable | None:
+        """The member ``a.b`` of a module; ``asked`` is what imports have led through on the way here."""
+        record = self.record(path)
+        name, rest = parts[0], parts[1:]
+        if record is None or (path, name) in asked:
+            return None
+        asked |= {(path, name)}
+        if name in record.classes:
+            return self._inside(Symbol(path, name), record.classes[name], rest)
+        if name in record.functions:
+            return None if rest else Symbol(path, name)
+        if name in record.imports:
+            return self._find(".".join([record.imports[name], *rest]), path, asked)
+        if name in record.bound:
+            return None if rest else Variable(path, name)
+        for star in record.stars:
+            module = self.packages.find(star, path)
+            found = self._member(module, parts, asked) if module is not None and not name.startswith("_") else None
+            if found is not None:
+                return found
+        return None
+
+    def _inside(self, symbol: Symbol, record: ClassRecord, rest: list[str]) -> Symbol | None:
+        if not rest:
+            return symbol
+        method = self.method(symbol, rest[0])
+        return method.symbol if method is not None and len(rest) == 1 else None
+
+    # Classes
+
+    def class_record(self, symbol: Symbol) -> ClassRecord | None:
+        record = self.record(symbol.path)
+        return None if record is None else record.classes.get(symbol.qualname)
+
+    def function_record(self, symbol: Symbol) -> FunctionRecord | None:
+        record = self.record(symbol.path)
+        if record is None:
+            return None
+        owner, _, name = symbol.qualname.rpartition(".")
+        if not owner:
+            return record.functions.get(name)
+        known = record.classes.get(owner)
+        return None if known is None else known.methods.get(name)
+
+    def ancestry(self, symbol: Symbol) -> tuple[Class, ...]:
+        """The class and its bases as far as they are of the project, nearest first."""
+        found = self._ancestries.get(symbol)
+        if found is None:
+            self._trace(symbol)
+            found = self._ancestries[symbol]
+        return found
+
+    def outside(self, symbol: Symbol) -> tuple[str, ...]:
+        """The dotted names of the bases, of its own or inherited, that are not of the project."""
+        self.ancestry(symbol)
+        return self._outside[symbol]
+
+    def _trace(self, symbol: Symbol) -> None:
+        found: dict[Symbol, Class] = {}
+        outside: dict[str, None] = {}
+        pending = [symbol]
+        while pending:
+            at = pending.pop(0)
+            record = self.class_record(at)
+            if record is None or at in found:
+                continue
+            found[at] = Class(at, record)
+            for base in record.bases:
+                known = self.base(at.path, base)
+                if known is None:
+                    outside[canonical(base)] = None
+                else:
+                    pending.append(known)
+        self._ancestries[symbol] = tuple(found.values())
+        self._outside[symbol] = tuple(outside)
+
+    def base(self, path: str, dotted: str) -> Symbol | None:
+        """The class of the project that a class statement in a file names."""
+        record = self.record(path)
+        if record is not None and dotted in record.classes:
+            return Symbol(path, dotted)
+        found = self.find(dotted, path)
+        return found if isinstance(found, Symbol) else None
+
+    def method(self, symbol: Symbol, name: str) -> Method | None:
+        """The method ``name`` of a class, inherited ones included."""
+        for at, record in self.ancestry(symbol):
+            if name in record.methods:
+                return Method(Symbol(at.path, f"{at.qualname}.{name}"), record.methods[name])
+        return None

@@ -1,0 +1,171 @@
+"""What was learnt of a project's files, kept on disk: one SQLite file that parallel runs share.
+
+An entry is keyed by the content of its file. What cannot be read back counts as absent, and a database that is damaged,
+or was made by another version, is emptied.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+_TABLES = """
+CREATE TABLE meta (version TEXT);
+CREATE TABLE files (path TEXT PRIMARY KEY, mtime INTEGER, size INTEGER, digest BLOB, module TEXT,
+    record BLOB, summary BLOB, edges BLOB);
+CREATE TABLE calls (name TEXT, path TEXT);
+CREATE TABLE owners (name TEXT, path TEXT, class TEXT);
+CREATE TABLE answers (path TEXT PRIMARY KEY, key BLOB, answer BLOB);
+CREATE INDEX calls_by_name ON calls (name);
+CREATE INDEX calls_by_path ON calls (path);
+CREATE INDEX owners_by_name ON owners (name);
+CREATE INDEX owners_by_path ON owners (path);
+"""
+
+
+class Stamp(NamedTuple):
+    """What tells, without reading it, that a file is as it was: nanoseconds of the last change, and bytes."""
+
+    mtime: int
+    size: int
+
+
+class Known(NamedTuple):
+    """What the store knows a file by."""
+
+    stamp: Stamp
+    digest: bytes
+    module: str
+
+
+class Entry(NamedTuple):
+    """One file: its path in the project, what it is known by, and what was learnt of it.
+
+    ``calls`` are the names that it calls, ``owners`` pairs of an attribute and a class that has it.
+    """
+
+    path: str
+    known: Known
+    record: bytes
+    summary: bytes
+    edges: bytes
+    calls: Sequence[str]
+    owners: Sequence[tuple[str, str]]
+
+
+class Store:
+    """An open store. ``version`` is that of whoever wrote the entries; with another one, there are none.
+
+    Raises :class:`sqlite3.Error` when the file can be neither used nor made anew.
+    """
+
+    def __init__(self, path: Path | str, version: str) -> None:
+        self.path = os.fspath(path)
+        try:
+            self._connection = self._open(version)
+        except sqlite3.DatabaseError:
+            if os.path.exists(self.path):
+                os.remove(self.path)
+            self._connection = self._open(version)
+
+    def _open(self, version: str) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, timeout=60, isolation_level=None)
+        try:
+            connection.execute("PRAGMA synchronous = OFF")
+            row = connection.execute("SELECT name FROM sqlite_master WHERE name = 'meta'").fetchone()
+            made = None if row is None else connection.execute("SELECT version FROM meta").fetchone()
+            if made is None or made[0] != version:
+                self._make(connection, version)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    @staticmethod
+    def _make(connection: sqlite3.Connection, version: str) -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        for (name,) in tables:
+            connection.execute(f"DROP TABLE {name}")
+        for statement in _TABLES.split(";"):
+            if statement.strip():
+                connection.execute(statement)
+        connection.execute("INSERT INTO meta VALUES (?)", (version,))
+        connection.execute("COMMIT")
+
+    def close(self) -> None:
+        self._connection.close()
+
+    # Files
+
+    def files(self) -> dict[str, Known]:
+        """Every file that has an entry."""
+        rows = self._connection.execute("SELECT path, mtime, size, digest, module FROM files")
+        return {path: Known(Stamp(mtime, size), digest, module) for path, mtime, size, digest, module in rows}
+
+    def change(self, entries: Iterable[Entry], removed: Iterable[str], touched: Iterable[tuple[str, Stamp]] = ()) -> None:
+        """Puts entries, removes others, and notes new stamps of files whose content is the same; all or nothing."""
+        run = self._connection.execute
+        run("BEGIN IMMEDIATE")
+        try:
+            for path in removed:
+                self._forget(path)
+            for path, stamp in touched:
+                run("UPDATE files SET mtime = ?, size = ? WHERE path = ?", (*stamp, path))
+            for entry in entries:
+                self._forget(entry.path)
+                known = entry.known
+                run(
+                    "INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (entry.path, *known.stamp, known.digest, known.module, entry.record, entry.summary, entry.edges),
+                )
+                many = self._connection.executemany
+                many("INSERT INTO calls VALUES (?, ?)", [(name, entry.path) for name in entry.calls])
+                many("INSERT INTO owners VALUES (?, ?, ?)", [(name, entry.path, of) for name, of in entry.owners])
+        except BaseException:
+            run("ROLLBACK")
+            raise
+        run("COMMIT")
+
+    def _forget(self, path: str) -> None:
+        for table in ("files", "calls", "owners", "answers"):
+            self._connection.execute(f"DELETE FROM {table} WHERE path = ?", (path,))
+
+    def record(self, path: str) -> bytes | None:
+        return self._column("record", path)
+
+    def summary(self, path: str) -> bytes | None:
+        return self._column("summary", path)
+
+    def _column(self, name: str, path: str) -> bytes | None:
+        row = self._connection.execute(f"SELECT {name} FROM files WHERE path = ?", (path,)).fetchone()
+        return None if row is None else row[0]
+
+    def edges(self) -> list[tuple[str, bytes]]:
+        """The part of every entry that says which functions call which, by path."""
+        return self._connection.execute("SELECT path, edges FROM files ORDER BY path").fetchall()
+
+    def callers(self, name: str) -> list[str]:
+        """The files with a call by this name, sorted."""
+        rows = self._connection.execute("SELECT DISTINCT path FROM calls WHERE name = ? ORDER BY path", (name,))
+        return [path for (path,) in rows]
+
+    def owners(self, name: str) -> list[tuple[str, str]]:
+        """(path, class) of every class with an attribute of this name, sorted."""
+        rows = self._connection.execute("SELECT path, class FROM owners WHERE name = ? ORDER BY path, class", (name,))
+        return rows.fetchall()
+
+    # Answers: what was concluded from all files, good as long as none of them changes
+
+    def answer(self, path: str, key: bytes) -> bytes | None:
+        row = self._connection.execute("SELECT answer FROM answers WHERE path = ? AND key = ?", (path, key)).fetchone()
+        return None if row is None else row[0]
+
+    def keep(self, answers: Iterable[tuple[str, bytes, bytes]]) -> None:
+        """Keeps (path, key, answer) triples, in the place of earlier answers about these paths."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        self._connection.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", answers)
+        self._connection.execute("COMMIT")

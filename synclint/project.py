@@ -1,0 +1,224 @@
+"""The files of a project, read for what they say to each other; what was learnt is kept, and read again when they change."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from synclint.discover import discover
+from synclint.flow.link import InProject, Linker
+from synclint.flow.module import ModuleFlow
+from synclint.flow.pickled import dump, load
+from synclint.flow.summary import Summary
+from synclint.index.build import build
+from synclint.index.packages import Packages, module_name
+from synclint.index.project import Project
+from synclint.index.records import ModuleRecord, Symbol
+from synclint.index.store import Entry, Known, Stamp, Store
+from synclint.source import Source, SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from synclint.config import Settings
+
+CACHE = ".synclint_cache"
+"""The folder in a project's root where the store is."""
+
+_MARKS = ("pyproject.toml", ".git", "setup.py", "setup.cfg")
+
+
+@lru_cache(maxsize=4096)
+def root_of(folder: str) -> str:
+    """The root of the project that a folder is in: the nearest folder above that is marked as one, else the folder that
+    holds the outermost package, else the folder itself."""
+    level = folder
+    while True:
+        if any(os.path.exists(os.path.join(level, mark)) for mark in _MARKS):
+            return level
+        parent = os.path.dirname(level)
+        if parent == level:
+            break
+        level = parent
+    while os.path.exists(os.path.join(folder, "__init__.py")) and os.path.dirname(folder) != folder:
+        folder = os.path.dirname(folder)
+    return folder
+
+
+class Task(NamedTuple):
+    """A file to read: its absolute path, its path in the project, the dotted name of its module, its stamp."""
+
+    file: str
+    path: str
+    module: str
+    stamp: Stamp
+
+
+class Member(NamedTuple):
+    """A file of a project that was read: the store, the project's root, the file's path in it, and its module."""
+
+    store: str
+    root: str
+    path: str
+    module: str
+
+    def place(self) -> InProject:
+        return InProject(linker(self.store), self.root, self.path, self.module)
+
+
+class ProjectFiles:
+    """A project as it is on disk. ``named`` are files that belong to it even where a search would leave them out.
+
+    With ``cache``, what is learnt is kept in the project's root, where that can be written.
+    """
+
+    def __init__(self, root: str, settings: Settings, named: Iterable[str] = (), *, cache: bool = True) -> None:
+        self.root = root
+        self._stamps = _stamps(root, settings, named)
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._store = self._open(cache)
+
+    def _open(self, cache: bool) -> Store:
+        if cache:
+            try:
+                return Store(_cache_folder(self.root) / "project.db", version())
+            except (OSError, sqlite3.Error):
+                pass  # a folder that cannot be written, or is full: do without
+        self._temporary = tempfile.TemporaryDirectory(prefix="synclint-")
+        return Store(os.path.join(self._temporary.name, "project.db"), version())
+
+    def close(self) -> None:
+        self._store.close()
+        if self._temporary is not None:
+            self._temporary.cleanup()
+
+    def member(self, file: Path | str) -> Member:
+        """Where a file of the project stands."""
+        path = _inside(self.root, file)
+        return Member(self._store.path, self.root, path, module_name(path, self._stamps.keys()))
+
+    def outdated(self) -> list[Task]:
+        """The files that are new or have changed since they were read."""
+        known = self._store.files()
+        paths = frozenset(self._stamps)
+        tasks = []
+        for path, stamp in self._stamps.items():
+            module = module_name(path, paths)
+            entry = known.get(path)
+            if entry is None or entry.stamp != stamp or entry.module != module:
+                tasks.append(Task(os.path.join(self.root, path), path, module, stamp))
+        return tasks
+
+    def update(self, entries: Iterable[Entry]) -> None:
+        """Keeps what was read, and forgets files that are gone."""
+        gone = sorted(self._store.files().keys() - self._stamps.keys())
+        self._store.change(entries, gone)
+
+
+def read_file(task: Task) -> Entry:
+    """What one file says to the others; nothing when it cannot be parsed (which linting it reports)."""
+    try:
+        source = Source.read(task.file, shown=task.path)
+        digest = hashlib.blake2b(source.data, digest_size=16).digest()
+        record, summary = _learn(source, task)
+    except (SourceError, RecursionError):
+        digest, record, summary = b"", ModuleRecord(task.path, task.module), Summary()
+    owners = {(name, known.qualname) for known in record.classes.values() for name in known.attributes}
+    return Entry(
+        task.path, Known(task.stamp, digest, task.module), dump(record), dump(summary), b"",
+        sorted(summary.calls), sorted(owners),
+    )  # fmt: skip
+
+
+def _learn(source: Source, task: Task) -> tuple[ModuleRecord, Summary]:
+    if b"torch" not in source.data:
+        return build(task.path, source.tree, task.module), Summary()
+    flow = ModuleFlow(source, path=task.path, name=task.module)
+    return flow.record, flow.summarise()
+
+
+@lru_cache(maxsize=8)
+def linker(store: str) -> Linker:
+    """What answers for the project whose store this is, once for each process."""
+    return _Links(Store(store, version())).linker
+
+
+class _Links:
+    """Loads records and summaries from a store as they are asked for."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._records: dict[str, ModuleRecord | None] = {}
+        self._summaries: dict[str, Summary | None] = {}
+        packages = Packages(store.files())
+        self.linker = Linker(Project(packages, self._record), self._summary, self._callers, self._owners)
+
+    def _record(self, path: str) -> ModuleRecord | None:
+        if path not in self._records:
+            data = self._store.record(path)
+            self._records[path] = None if data is None else load(data)
+        return self._records[path]
+
+    def _summary(self, path: str) -> Summary | None:
+        if path not in self._summaries:
+            data = self._store.summary(path)
+            self._summaries[path] = None if data is None else load(data)
+        return self._summaries[path]
+
+    def _callers(self, name: str) -> list[str]:
+        return self._store.callers(name)
+
+    def _owners(self, name: str) -> list[Symbol]:
+        return [Symbol(path, qualname) for path, qualname in self._store.owners(name)]
+
+
+@lru_cache(maxsize=1)
+def version() -> str:
+    """What tells the entries of this very synclint from those of any other: its code and its facts."""
+    folder = Path(__file__).parent
+    stamps = []
+    for part in (folder, folder / "facts", folder / "flow", folder / "index"):
+        with os.scandir(part) as listing:
+            for entry in listing:
+                if entry.name.endswith((".py", ".toml")):
+                    status = entry.stat()
+                    stamps.append(f"{part.name}/{entry.name} {status.st_size} {status.st_mtime_ns}")
+    return hashlib.blake2b("\n".join(sorted(stamps)).encode(), digest_size=16).hexdigest()
+
+
+def _cache_folder(root: str) -> Path:
+    folder = Path(root) / CACHE
+    if not folder.is_dir():
+        folder.mkdir()
+        (folder / ".gitignore").write_text("# Made by synclint: what it has learnt of this project.\n*\n")
+    return folder
+
+
+def _inside(root: str, file: Path | str) -> str:
+    return os.path.relpath(file, root).replace(os.sep, "/")
+
+
+def _stamps(root: str, settings: Settings, named: Iterable[str]) -> dict[str, Stamp]:
+    """The Python files of a project by their path in it."""
+    found = discover(
+        [root, *named],
+        exclude=settings.exclude,
+        extend_exclude=settings.extend_exclude,
+        respect_gitignore=settings.respect_gitignore,
+        root=settings.root,
+    )
+    stamps: dict[str, Stamp] = {}
+    for file in found:
+        path = _inside(root, file)
+        if path.endswith(".py"):
+            try:
+                status = os.stat(file)
+            except OSError:
+                continue
+            stamps[path] = Stamp(status.st_mtime_ns, status.st_size)
+    return stamps
