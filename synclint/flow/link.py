@@ -43,6 +43,14 @@ class _Callee(NamedTuple):
     bound: bool
 
 
+class _Reaching(NamedTuple):
+    """A call in a file, and the function that it reaches."""
+
+    path: str
+    call: Call
+    callee: _Callee
+
+
 class _At(NamedTuple):
     """Where an origin stands: the file, the function whose parameters are bound, and the depth that is left."""
 
@@ -78,7 +86,8 @@ class Linker:
         self._results: dict[tuple[Symbol, int], Value] = {}
         self._attributes: dict[tuple[Symbol, str, int], Value] = {}
         self._parameters: dict[tuple[Symbol, str, int], Value] = {}
-        self._reached: dict[str, list[tuple[str, Call, _Callee]]] = {}
+        self._reaching: dict[str, dict[Symbol, list[_Reaching]]] = {}
+        self._calls: dict[Symbol, list[_Reaching]] = {}
         self._like: dict[Symbol, bool] = {}
 
     # What the interpretation of a file asks
@@ -201,33 +210,32 @@ class Linker:
             agreed = agreed.replace(certainty=min(agreed.certainty, limit), sure=min(agreed.sure, limit))
         return agreed
 
-    def _calls_of(self, function: Symbol) -> list[tuple[str, Call, _Callee]]:
-        names = [function.name]
-        if function.name in ("__init__", "__call__", "forward"):
-            names.append(function.owner.name)
-        found = []
-        for name in names:
-            for entry in self._calls_by_name(name):
-                reached = entry[2].function
-                if reached == function or (reached.name == function.name and self._overrides(function, reached)):
-                    found.append(entry)
-        return found
-
-    def _calls_by_name(self, name: str) -> list[tuple[str, Call, _Callee]]:
-        known = self._reached.get(name)
+    def _calls_of(self, function: Symbol) -> list[_Reaching]:
+        """The calls that may reach a function: as such, or as the same method of a base."""
+        known = self._calls.get(function)
         if known is None:
-            known = self._reached[name] = []
+            name, owner = function.name, function.owner
+            names = [name, owner.name] if name in ("__init__", "__call__", "forward") else [name]
+            targets = [function]
+            if owner.qualname:
+                targets += [Symbol(at.path, f"{at.qualname}.{name}") for at, _ in self.project.ancestry(owner)[1:]]
+            known = self._calls[function] = [
+                call for called in names for target in targets for call in self._calls_by_name(called).get(target, ())
+            ]
+        return known
+
+    def _calls_by_name(self, name: str) -> dict[Symbol, list[_Reaching]]:
+        """The calls by a name, by the function that they reach."""
+        known = self._reaching.get(name)
+        if known is None:
+            known = self._reaching[name] = {}
             for path in self._callers(name):
                 summary = self._summary(path)
                 for call in summary.calls.get(name, ()) if summary is not None else ():
                     callee = self._callee(call.target, _At(path, 3))
                     if callee is not None:
-                        known.append((path, call, callee))
+                        known.setdefault(callee.function, []).append(_Reaching(path, call, callee))
         return known
-
-    def _overrides(self, function: Symbol, base: Symbol) -> bool:
-        owner = base.owner
-        return owner.qualname != "" and any(at == owner for at, _ in self.project.ancestry(function.owner))
 
     # Attributes
 
@@ -270,7 +278,7 @@ class Linker:
         return UNKNOWN if raw is None else self._resolve(raw, _At(owner.path, depth - 1))
 
     def _owned(self, name: str, depth: int) -> Value:
-        owners = self._owners(name)
+        owners = [owner for owner in self._owners(name) if not is_test_file(owner.path)]
         if len(owners) != 1 or depth <= 0:
             return UNKNOWN
         value = self._attribute_of(owners[0], name, depth)
