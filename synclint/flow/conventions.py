@@ -146,9 +146,13 @@ def is_cold(name: str) -> bool:
     return _COLD.search(name) is not None
 
 
-_TEST_FILE = re.compile(r"(?:^|/)(?:tests?|testing|test_utils)(?:/|_|\.)|(?:^|/)conftest\.py$|_tests?\.py$")
+_SIDE_FILE = re.compile(
+    r"(?:^|/)(?:tests?|testing|test_utils)(?:/|_|\.)|(?:^|/)conftest\.py$|_tests?\.py$"
+    r"|^(?:benchmarks?|docs?|examples?|scripts?|tools?|tutorials?)/"
+)
 
 
 @lru_cache(maxsize=65536)
-def is_test_file(path: str) -> bool:
-    return _TEST_FILE.search(path) is not None
+def is_side_file(path: str) -> bool:
+    """Tests, benchmarks, examples and the like, by their path in the project: they use the code, but not as it is used."""
+    return _SIDE_FILE.search(path) is not None

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from synclint.finding import Confidence
-from synclint.flow.conventions import is_test_file
+from synclint.flow.conventions import is_side_file
 from synclint.flow.lattice import UNKNOWN, element_value, join_all
 from synclint.flow.nn_modules import is_nn_module
 from synclint.flow.origins import Attribute, Called, Defined, Element, Held, Named, Origin, Passed
@@ -192,10 +192,10 @@ class Linker:
         return known
 
     def _agreed(self, function: Symbol, name: str, depth: int) -> Value:
-        in_tests = is_test_file(function.path)
+        beside = is_side_file(function.path)
         values = []
         for path, call, callee in self._calls_of(function)[:_MAX_CALLS]:
-            if is_test_file(path) and not in_tests:
+            if is_side_file(path) and not beside:
                 continue
             passed = self._bind(callee, call.arguments, dict(call.keywords)).get(name)
             if passed is None:
@@ -278,7 +278,7 @@ class Linker:
         return UNKNOWN if raw is None else self._resolve(raw, _At(owner.path, depth - 1))
 
     def _owned(self, name: str, depth: int) -> Value:
-        owners = [owner for owner in self._owners(name) if not is_test_file(owner.path)]
+        owners = [owner for owner in self._owners(name) if not is_side_file(owner.path)]
         if len(owners) != 1 or depth <= 0:
             return UNKNOWN
         value = self._attribute_of(owners[0], name, depth)

@@ -122,8 +122,11 @@ class ModuleFlow:
             self.sites.update(body.sites)
             record = self.record.classes.get(name)
             for attribute in record.attributes if record is not None else ():
-                if attribute in body.env:
-                    self._assigned[name, "", attribute] = body.env[attribute]
+                value = body.env.get(attribute)
+                if value is not None and record is not None:
+                    if attribute in record.fields and self.linker is None:
+                        value = value.replace(origin=Passed(self.symbol(f"{name}.__init__"), attribute))
+                    self._assigned[name, "", attribute] = value
 
     def _order(self, qualname: str) -> tuple[bool, int]:
         """Constructors first: they say where attributes live."""

@@ -11,6 +11,7 @@ from synclint.flow.dispatch import EXECUTE
 from synclint.flow.expressions import binary, bind_target, truth
 from synclint.flow.frame import Environment, Frame, merge_into
 from synclint.flow.lattice import OBJECT, UNKNOWN, element_value
+from synclint.flow.parameters import field
 from synclint.flow.places import as_device
 from synclint.flow.refine import narrow, refine
 from synclint.flow.scopes import run_nested
@@ -41,7 +42,7 @@ def _annotated_assign(frame: Frame, node: ast.AnnAssign) -> None:
             value = declared if declared.kind is not Kind.UNKNOWN else value
         bind_target(frame, node.target, value)
     elif isinstance(node.target, ast.Name) and frame.scope.node.__class__ is ast.ClassDef:
-        bind_target(frame, node.target, declared)
+        bind_target(frame, node.target, field(frame, node.target.id, declared, node.lineno))
 
 
 def _augmented_assign(frame: Frame, node: ast.AugAssign) -> None:
