@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from synclint.discover import discover
-from synclint.flow.conventions import is_side_file
+from synclint.flow.conventions import is_side_file, top_folder
 from synclint.flow.link import InProject, Linker
 from synclint.flow.module import ModuleFlow
 from synclint.flow.pickled import dump, load
@@ -208,7 +208,7 @@ def _stamps(root: str, settings: Settings, named: Iterable[str]) -> dict[str, St
     """The Python files of a project by their path in it."""
     named = list(named)
     # What tests and examples pass and assign says nothing about the code that they use.
-    with_side_files = any(is_side_file(_inside(root, file)) for file in named)
+    sides = {top_folder(path) for path in (_inside(root, file) for file in named) if is_side_file(path)}
     found = discover(
         [root, *named],
         exclude=settings.exclude,
@@ -219,7 +219,7 @@ def _stamps(root: str, settings: Settings, named: Iterable[str]) -> dict[str, St
     stamps: dict[str, Stamp] = {}
     for file in found:
         path = _inside(root, file)
-        if path.endswith(".py") and (with_side_files or not is_side_file(path)):
+        if path.endswith(".py") and (not is_side_file(path) or top_folder(path) in sides):
             try:
                 status = os.stat(file)
             except OSError:

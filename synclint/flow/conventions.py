@@ -152,6 +152,17 @@ _SIDE_FILE = re.compile(
 )
 
 
+def counts_for(caller: str, path: str) -> bool:
+    """Whether what the file ``caller`` does with the code of ``path`` is how that code is used."""
+    if not is_side_file(caller):
+        return True
+    return is_side_file(path) and top_folder(caller) == top_folder(path)
+
+
+def top_folder(path: str) -> str:
+    return path.partition("/")[0]
+
+
 @lru_cache(maxsize=65536)
 def is_side_file(path: str) -> bool:
     """Tests, benchmarks, examples and the like, by their path in the project: they use the code, but not as it is used."""
