@@ -89,7 +89,21 @@ def test_a_clean_file_needs_little(project: Path, file: str) -> None:
     loaded = modules_after(project, file)
     assert "synclint.run" in loaded
     assert not loaded & {"libcst", "pathspec", "difflib", "concurrent.futures", "multiprocessing"}
+    assert not loaded & {"importlib.metadata", "email", "zipfile"}
     assert file == "clean.py" or not loaded & {"tomllib", "tomli"}  # the facts are read where torch is
+
+
+def test_a_clean_file_needs_nothing_to_judge_with(project: Path) -> None:
+    loaded = modules_after(project, "clean.py")
+    assert {name.rpartition(".")[2] for name in loaded if name.startswith("synclint.rules.")} >= {"scalar_read"}
+    analyses = {name for name in loaded if name.startswith("synclint.lint.")}
+    assert analyses == {f"synclint.lint.{name}" for name in ("context", "engine", "file", "packages", "rule")}
+    assert "synclint.flow.barriers" not in loaded  # asked where a fix is made
+
+
+def test_a_file_without_torch_is_not_interpreted(project: Path) -> None:
+    assert "synclint.flow.module" in modules_after(project, "clean.py")
+    assert "synclint.flow.module" not in modules_after(project, "torchless.py")
 
 
 def test_libcst_is_loaded_when_a_statement_is_taken_apart(project: Path) -> None:
