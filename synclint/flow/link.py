@@ -28,12 +28,13 @@ Binding = Mapping[str, Value]
 
 class InProject(NamedTuple):
     """Where a file stands: who answers for the others, the project's root (absolute), the file's path in it, with
-    slashes, and the dotted name of its module."""
+    slashes, the dotted name of its module, and the digest of the text that was parsed (empty if it could not be)."""
 
     linker: Linker
     root: str
     path: str
     module: str
+    digest: bytes = b""
 
 
 class _Callee(NamedTuple):

@@ -73,7 +73,8 @@ def check_source(
     Raises SourceError when the file cannot be parsed.
     """
     if b"torch" not in source.data or _OPERATION.search(source.data) is None:
-        source.check_syntax()  # a file that cannot be parsed is reported whatever is in it
+        if place is None or place.digest != source.digest:
+            source.check_syntax()  # a file that cannot be parsed is reported whatever is in it
         return []
     from synclint.flow.module import analyse
     from synclint.lint.file import FileFacts
