@@ -19,7 +19,8 @@ from synclint.index.build import FUNCTION, build, flat, resolve
 from synclint.index.records import ClassRecord, FunctionRecord
 from synclint.source import Source
 
-NEWEST_TORCH = (2, 15)
+#: The release that code is read for when nothing says otherwise: the newest that most installations can have.
+ASSUMED_TORCH = (2, 14)
 
 _MODULE_NAME = re.compile(r"(?:Module|Model|Layer|PreTrainedModel|ForCausalLM|ForConditionalGeneration)$")
 
@@ -39,7 +40,7 @@ class ModuleFlow:
         self.tree = source.tree
         self.record = build(source.path, self.tree)
         self.wanted = wanted
-        self.torch = torch or NEWEST_TORCH
+        self.torch = torch or ASSUMED_TORCH
         self.sites: dict[tuple[ast.expr, str], Site] = {}
         self.globals: dict[str, Value] = {}
         self.class_nodes: dict[str, ast.ClassDef] = {}
