@@ -21,8 +21,11 @@ from synclint.source import Source, SourceError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Not calls of their own: a condition needs a number out of a tensor, which the other words of the pattern stand for.
-NOT_CALLS = {"truth(Tensor)", "operator.index"}
+SUBSCRIPTS = {"getitem(Tensor)", "setitem(Tensor)", "assign(Tensor)"}
+
+# Not calls of their own: what needs a number out of a tensor, which the other words of the pattern stand for, and
+# subscripts.
+NOT_CALLS = {"truth(Tensor)", "operator.index", "index(Tensor)", "iter(Tensor)", "in(Tensor)", *SUBSCRIPTS}
 
 SPELLINGS = sorted({name for rule in load_rules() for id in rule.facts for name in fact(id).spellings} - NOT_CALLS)
 
@@ -32,6 +35,13 @@ def test_no_claimed_operation_is_passed_over(spelling: str) -> None:
     """A file without any operation is not interpreted: each that a rule claims must be known to that short cut."""
     call = f"{spelling[: -len('(Tensor)')]}(x)" if spelling.endswith("(Tensor)") else f"{spelling}(x)"
     assert _OPERATION.search(call.encode())
+
+
+@pytest.mark.parametrize(
+    "text", ["x[mask]", "x[~y, 0]", "x[y > 0]", "f(x)[[0, 1]]", "x[0] = 1", "x[:, ids] = y", "self.x[i, j] = 0"]
+)
+def test_no_subscript_that_may_wait_is_passed_over(text: str) -> None:
+    assert _OPERATION.search(text.encode())
 
 
 @pytest.mark.parametrize("text", ["x = (", "import torch\nx = ("])

@@ -256,6 +256,10 @@ def test_entries_of_the_vocabulary() -> None:
     assert {"non-blocking", "self.cuda", "data.holds-cuda", "value.scalar"} <= facts.VOCABULARY
 
 
+#: What Python does with a tensor, by builtins and without a name.
+OPERATORS = "int|float|complex|bool|len|truth|[gs]etitem|assign|index|iter|in|sorted|min|max|any|all"
+
+
 @pytest.mark.parametrize("fact", facts.all_facts(), ids=lambda fact: fact.id)
 def test_torch_knows_what_facts_speak_of(fact: Fact) -> None:
     torch = pytest.importorskip("torch")
@@ -270,7 +274,7 @@ def test_torch_knows_what_facts_speak_of(fact: Fact) -> None:
         if spelling.startswith(("Tensor.", "torch.")):
             attrgetter(spelling.removeprefix("torch."))(torch)
         else:
-            assert re.fullmatch(r"(int|float|complex|bool|len|truth|[gs]etitem)\(Tensor\)|operator\.index", spelling)
+            assert re.fullmatch(rf"({OPERATORS})\(Tensor\)|operator\.index", spelling)
 
 
 @pytest.mark.parametrize("fact", facts.all_facts(), ids=lambda fact: fact.id)

@@ -32,6 +32,13 @@ _TENSOR_NAME = re.compile(
     r"input_lengths|token_type_ids|features|timesteps?|latents|noise)$"
 )
 
+# Masks by their names, and tensors of positions. A name that says both (`mask_indices`) holds positions.
+_MASK_NAME = re.compile(r"(?:^|_)(?:masks?|keep|valid|is_\w+|has_\w+|not_\w+)(?:_|$)|mask(?:_[a-z])?$")
+_POSITIONS_NAME = re.compile(
+    r"(?:^|_)(?:idx|idxs|index|indexes|indices|inds?|ids?|indx|order|perm|permutation|slots?|positions?|mapping|"
+    r"rows?|cols?|offsets?|starts?|ends?)(?:_|$|\d)|(?:idx|indices|ids|inds)$"
+)
+
 #: Methods that tensors have and hardly anything else does: calling one says what the receiver is.
 TENSOR_METHODS = frozenset(
     """
@@ -105,6 +112,16 @@ def names_tensor(name: str) -> bool:
 @lru_cache(maxsize=65536)
 def names_host_value(name: str) -> bool:
     return _LIST_NAME.search(name) is not None
+
+
+@lru_cache(maxsize=65536)
+def names_mask(name: str) -> bool:
+    return _MASK_NAME.search(name) is not None and not names_positions(name)
+
+
+@lru_cache(maxsize=65536)
+def names_positions(name: str) -> bool:
+    return _POSITIONS_NAME.search(name) is not None
 
 
 def gives_device(name: str) -> bool:

@@ -14,7 +14,7 @@ from synclint.flow.annotations import annotated
 from synclint.flow.frame import Frame
 from synclint.flow.lattice import PENDING, UNKNOWN, join, join_all
 from synclint.flow.nn_modules import is_nn_module
-from synclint.flow.origins import Attribute, Called, Held, Named, Origin, Passed
+from synclint.flow.origins import Attribute, Held, Origin, Passed
 from synclint.flow.parameters import bind_arguments, bind_conventions, in_the_light_of_calls
 from synclint.flow.site import FunctionNode, Scope, Site
 from synclint.flow.summary import Call, Summary
@@ -28,7 +28,8 @@ from synclint.source import Source
 if TYPE_CHECKING:
     from synclint.flow.link import InProject, Linker
 
-NEWEST_TORCH = (2, 15)
+#: The release that code is read for when nothing says otherwise: the newest that most installations can have.
+ASSUMED_TORCH = (2, 14)
 
 _MAX_DEPTH = 4  # calls within calls that are followed with their own arguments
 _MAX_SPECIALISED = 300  # of them in one file
@@ -58,7 +59,7 @@ class ModuleFlow:
         self.tree = source.tree
         self.record = build(self.path, self.tree, name)
         self.wanted = wanted
-        self.torch = torch or NEWEST_TORCH
+        self.torch = torch or ASSUMED_TORCH
         self.linker = linker
         self.calls: dict[ast.Call, Call] | None = None
         self.sites: dict[tuple[ast.expr, str], Site] = {}

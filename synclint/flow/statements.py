@@ -10,6 +10,7 @@ from synclint.flow.annotations import annotated
 from synclint.flow.dispatch import EXECUTE
 from synclint.flow.expressions import binary, bind_target, truth
 from synclint.flow.frame import Environment, Frame, merge_into
+from synclint.flow.iteration import read_elements
 from synclint.flow.lattice import OBJECT, UNKNOWN, element_value
 from synclint.flow.parameters import field
 from synclint.flow.places import as_device
@@ -154,7 +155,10 @@ def _replay(frame: Frame, start: Callable[[], None], body: Sequence[ast.stmt], n
 def _for(frame: Frame, node: ast.For | ast.AsyncFor) -> None:
     iterable = frame.value(node.iter)
     element = element_value(iterable)
+    sites = set(frame.sites)
     leaving = _loop(frame, lambda: bind_target(frame, node.target, element), node.body, node)
+    frame.statement = node
+    read_elements(frame, node.iter, node.target, sites)
     frame.execute(node.orelse)
     frame.merge([*([] if frame.dead else [frame.env]), *leaving])
 

@@ -18,10 +18,17 @@ if TYPE_CHECKING:
     from synclint.lint.rule import Report, Rule
     from synclint.source import Source
 
-# A file that waits has one of these: what moves or reads a tensor, or reduces one to what a condition can ask.
+# A file that waits has one of these: what moves or reads a tensor, or reduces one to what a condition can ask; what
+# gives a result whose size depends on values; an assignment to a subscript, and a subscript with more than names in it.
 _OPERATION = re.compile(
-    rb"\.(?:item|to|cuda|copy_|masked_scatter_|type_as|any|all|sum|max|min|numel|isinf|isnan|isfinite|eq|equal)\("
-    rb"|(?:tensor|Tensor|array|from_numpy)\(|\b(?:int|float|bool|complex)\("
+    rb"\.(?:item|to|cuda|cpu|numpy|type|tolist|copy_|masked_scatter_|type_as|any|all|sum|max|min|numel|isinf|isnan"
+    rb"|isfinite|eq|equal)\(|(?:tensor|Tensor|array|from_numpy)\("
+    rb"|\b(?:int|float|bool|complex|sorted|min|max|any|all)\("
+    rb"|(?:nonzero|argwhere|\bwhere|unique|unique_consecutive|bincount|histc|isin|to_sparse\w*|masked_select"
+    rb"|repeat_interleave|index_put_|synchronize|empty_cache|allclose|equal|inverse|cholesky)\(|\blinalg\."
+    rb"|\w\[[^\]\"'\n]+\]\s=\s|[\w)]\[\[|[\w)]\[[^\]\"'\n]*(?:mask|valid|keep|is_|cpu|_np\b|\bids\b|[<>=!]=|[<>~])"
+    rb"|\w\[[\w.]+\[[^\]\n]*\]\s?:"
+    rb"|unbind\("
 )
 _NOQA_WITH_CODE = re.compile(rb"noqa[^\n]*[a-z]{3}\d{3}")
 
