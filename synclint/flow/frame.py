@@ -72,6 +72,9 @@ class Frame:
         """Interprets an expression."""
         return EVALUATE[node.__class__](self, node)
 
+    #: Interprets a part of a condition once more, after it has been interpreted with the whole.
+    again = value
+
     def execute(self, body: Sequence[ast.stmt]) -> None:
         """Interprets a body until its end or until no path goes on."""
         for statement in body:
@@ -170,7 +173,7 @@ class Frame:
         flags = flags or {}
 
         def answer(predicate: str) -> bool | None:
-            return _answer(predicate, operands, flags)
+            return answer_to(predicate, operands, flags)
 
         for fact in facts_for(operation):
             if fact.event == "none" and fact.id not in self.module.wanted:
@@ -219,7 +222,8 @@ def merge_into(target: Environment, other: Environment, paths: Collection[str]) 
     return changed
 
 
-def _answer(predicate: str, operands: Mapping[str, Value], flags: Mapping[str, bool | None]) -> bool | None:
+def answer_to(predicate: str, operands: Mapping[str, Value], flags: Mapping[str, bool | None]) -> bool | None:
+    """Whether a predicate of the facts' vocabulary is true of an operation; None where that is not known."""
     name, dot, question = predicate.partition(".")
     if not dot:
         return flags.get(name, False)
@@ -247,7 +251,15 @@ def _answer(predicate: str, operands: Mapping[str, Value], flags: Mapping[str, b
         return operand.kind is Kind.HOST
     if question == "holds-cuda":
         return holds_device_tensors(operand)
-    return is_host_data(operand)  # host
+    if question == "host":
+        return is_host_data(operand)
+    if question == "empty":  # hardly any tensor is, and nobody would know
+        return operand.length == 0
+    if question == "single":
+        return True if operand.rank == 0 else None if operand.length is None else operand.length == 1
+    if question == "given":
+        return operand.kind is not Kind.NONE
+    return None  # alone
 
 
 def is_host_data(value: Value) -> bool | None:
