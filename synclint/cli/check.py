@@ -105,6 +105,11 @@ class _Projects:
         return self._known[folder]
 
 
+def settings_around(path: str, options: Namespace) -> Settings:
+    """The settings for one file, as the command line changes them. Raises one of LINT_ERRORS."""
+    return _Projects(options).around(path)
+
+
 def _changed(settings: Settings, options: Namespace) -> Settings:
     changes: dict[str, Any] = {}
     select, ignore, extend = tuple(options.select), tuple(options.ignore), tuple(options.extend_select)

@@ -40,6 +40,7 @@ class ModuleFlow:
         self.record = build(source.path, self.tree)
         self.wanted = wanted
         self.torch = torch or NEWEST_TORCH
+        self.frames: type[Frame] = Frame
         self.sites: dict[tuple[ast.expr, str], Site] = {}
         self.globals: dict[str, Value] = {}
         self.class_nodes: dict[str, ast.ClassDef] = {}
@@ -73,12 +74,12 @@ class ModuleFlow:
 
     def analyse(self, coldest: Heat = Heat.COLD) -> list[Site]:
         """The sites in source order. Functions below ``coldest`` are interpreted only where others ask about them."""
-        frame = Frame(self, self.module_scope, self.globals)
+        frame = self.frames(self, self.module_scope, self.globals)
         frame.execute(self.tree.body)
         self.sites.update(frame.sites)
         for name, node in self.class_nodes.items():
             scope = Scope(name, node, node, self.module_scope, *heat.MODULE)
-            body = Frame(self, scope, {})
+            body = self.frames(self, scope, {})
             body.execute([s for s in node.body if not isinstance(s, FUNCTION)])
             self.sites.update(body.sites)
         heats = heat.heat_map(self)
@@ -214,7 +215,7 @@ class ModuleFlow:
         self._results[qualname] = PENDING
         depth, self._depth = self._depth, self._depth + 1
         try:
-            frame = Frame(self, self.scope_of(qualname), {})
+            frame = self.frames(self, self.scope_of(qualname), {})
             bind_conventions(frame, node)
             try:
                 result = frame.run_function(node)
@@ -259,7 +260,7 @@ class ModuleFlow:
             self._specialised[key] = PENDING
             depth, self._depth = self._depth, self._depth + 1
             try:
-                frame = Frame(self, self.scope_of(qualname), {}, recording=False)
+                frame = self.frames(self, self.scope_of(qualname), {}, recording=False)
                 bind_arguments(frame, node, receiver, call, arguments, keywords)
                 known = frame.run_function(node)
             except RecursionError:

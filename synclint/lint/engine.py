@@ -70,19 +70,30 @@ def _rule_of(members: Iterable[object], module: str) -> Rule:
     return classes[0]()
 
 
+def may_wait(source: Source) -> bool:
+    """Whether a file has anything in it that a rule could report."""
+    return b"torch" in source.data and _OPERATION.search(source.data) is not None
+
+
+def claims_of(rules: Iterable[Rule]) -> dict[str, list[Rule]]:
+    """The rules that claim the sites of each fact, by its id."""
+    claims: dict[str, list[Rule]] = {}
+    for rule in rules:
+        for fact in rule.facts:
+            claims.setdefault(fact, []).append(rule)
+    return claims
+
+
 def check_source(source: Source, settings: Settings, rules: tuple[Rule, ...]) -> list[Finding]:
     """The findings of one file, before suppression and selection; sites below the confidence cut-off are not judged
     unless the file has suppression comments, which must be seen to be used.
 
     Raises SourceError when the file cannot be parsed.
     """
-    if b"torch" not in source.data or _OPERATION.search(source.data) is None:
+    if not may_wait(source):
         source.check_syntax()  # a file that cannot be parsed is reported whatever is in it
         return []
-    claims: dict[str, list[Rule]] = {}
-    for rule in rules:
-        for fact in rule.facts:
-            claims.setdefault(fact, []).append(rule)
+    claims = claims_of(rules)
     # What a suppression comment may be there for must be found, wherever the cut-offs are.
     suppressions = _may_suppress(source.data.lower())
     minimum = Confidence.POSSIBLE if suppressions else settings.confidence
@@ -95,7 +106,7 @@ def check_source(source: Source, settings: Settings, rules: tuple[Rule, ...]) ->
         if site.confidence < minimum:
             continue
         for rule in claims.get(site.fact.id, ()):
-            finding = _judge(rule, site, sites, file)
+            finding = judge(rule, site, sites, file)
             if finding is not None:
                 findings.append(finding)
     return sorted(findings, key=Finding.sort_key)
@@ -105,7 +116,8 @@ def _may_suppress(lowered: bytes) -> bool:
     return b"synclint:" in lowered or _NOQA_WITH_CODE.search(lowered) is not None
 
 
-def _judge(rule: Rule, site: Site, sites: tuple[Site, ...], file: FileFacts) -> Finding | None:
+def judge(rule: Rule, site: Site, sites: tuple[Site, ...], file: FileFacts) -> Finding | None:
+    """The finding of one rule about one site of a file, None where it reports nothing."""
     from synclint.lint.context import Context
 
     context = Context(site, sites, file.source, file.settings, file.statement(site.statement), file)
@@ -146,7 +158,7 @@ def _chain(site: Site, line: int, source: Source) -> tuple[Step, ...]:
         value = site.operands.get(name)
         if value is None or value.why is None:
             continue
-        for step in _steps(value.why, source):
+        for step in steps_of(value.why, source):
             if step not in steps:
                 steps.append(step)
     if site.scope.heat_reason:
@@ -155,5 +167,6 @@ def _chain(site: Site, line: int, source: Source) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def _steps(why: Why, source: Source) -> list[Step]:
+def steps_of(why: Why, source: Source) -> list[Step]:
+    """A chain, oldest step first."""
     return [Step(link.path or source.path, link.line, link.text) for link in why.steps()]
