@@ -245,7 +245,10 @@ def _place(text: str) -> Place:
         raise argparse.ArgumentTypeError(f"expected PATH:LINE, PATH:LINE:COLUMN or PATH:FIRST-LAST, not {text!r}")
     first = int(found["first"])
     column = None if found["column"] is None else int(found["column"])
-    return Place(found["path"], first, int(found["last"] or first), column)
+    last = int(found["last"] or first)
+    if last < first:
+        raise argparse.ArgumentTypeError(f"{text}: the range ends before it starts")
+    return Place(found["path"], first, last, column)
 
 
 def _positive(text: str) -> int:

@@ -27,8 +27,11 @@ def explain(options: Namespace) -> int:
     try:
         found = _explanation(options)
     except SourceError as error:
-        asked = "" if error.line == options.place.first else f" (asked about line {options.place.first})"
-        print(f"synclint: error: {error}{asked}", file=sys.stderr)
+        first = options.place.first
+        said = f"{error.path}:{first}: {error.message}"
+        if error.line != first and not isinstance(error.__cause__, OSError):
+            said = f"{error.path}:{first}: not explained, because of line {error.line}: {error.message}"
+        print(f"synclint: error: {said}", file=sys.stderr)
         return 2
     except (ExplainError, *LINT_ERRORS) as error:
         print(f"synclint: error: {error}", file=sys.stderr)

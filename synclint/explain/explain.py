@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 from synclint.explain.explanation import Explained, ExplainError, Explanation
 from synclint.explain.expressions import Reader, span_of
-from synclint.explain.lines import FUNCTION, touching
+from synclint.explain.lines import FUNCTION, Owner, touching
 from synclint.explain.operations import Judge
 from synclint.flow.observe import Observation, observe
-from synclint.lint.engine import load_rules, may_wait
+from synclint.lint.engine import claims_of, load_rules, may_wait
 from synclint.run import rule_names
 from synclint.selection import Selection
 from synclint.suppress import Suppressions
 
 if TYPE_CHECKING:
     from synclint.config import Settings
-    from synclint.explain.explanation import Expression, Span
+    from synclint.explain.explanation import Span
     from synclint.explain.lines import Line
     from synclint.flow.observe import Operation
     from synclint.flow.site import Scope
@@ -32,26 +32,23 @@ def explain(source: Source, settings: Settings, first: int, last: int, column: i
 
     Raises SourceError when the file cannot be parsed, ExplainError when there is nothing to explain.
     """
-    place = f"{source.path}:{first}" + (f"-{last}" if last != first else "")
-    lines = touching(source.tree, first, last)
+    one = first == last
+    place = f"{source.path}:{first}" if one else f"{source.path}:{first}-{last}"
     if not 1 <= first <= last <= len(source.lines):
         count = len(source.lines)
         raise ExplainError(f"{place}: there is no such line; the file has {count} line{'s' * (count != 1)}")
-    if not lines:
-        raise ExplainError(f"{place}: there is no expression in {'this line' if first == last else 'these lines'}")
-    seen = observe(source, frozenset(fact for rule in load_rules() for fact in rule.facts), settings.target_torch)
-    names = rule_names()
-    judge = Judge(source, settings, load_rules(), seen, Selection(settings, names), Suppressions(source, names))
-    asked = _Asked(source, seen, judge, first, last, column)
-    statements = tuple(one for line in lines if (one := asked.explained(line)) is not None)
+    lines = touching(source.tree, first, last)
+    statements: tuple[Explained, ...] = ()
+    if lines:
+        rules, names = load_rules(), rule_names()
+        seen = observe(source, frozenset(claims_of(rules)), settings.target_torch)
+        judge = Judge(source, settings, rules, seen, Selection(settings, names), Suppressions(source, names))
+        asked = _Asked(source, seen, judge, first, last, column)
+        statements = tuple(found for line in lines if (found := asked.explained(line)) is not None)
     if not statements:
-        what = "this line" if first == last else "these lines"
-        where = (
-            f"{place}:{column}: there is no expression at this column"
-            if column
-            else f"{place}: there is no expression in {what}"
-        )
-        raise ExplainError(where)
+        if column is not None:
+            raise ExplainError(f"{place}:{column}: there is no expression at this column")
+        raise ExplainError(f"{place}: there is no expression in {'this line' if one else 'these lines'}")
     notes = () if may_wait(source) else ("the file has nothing in its text that makes a check look at it",)
     return Explanation(source, first, last, column, notes, statements)
 
@@ -84,7 +81,7 @@ class _Asked:
             if not expressions and not state:
                 return None
         elif len(expressions) > MOST_EXPRESSIONS:
-            shown = tuple(one for one in expressions if self._touches(one))
+            shown = tuple(one for one in expressions if self._is_asked(one.span))
             left_out = len(expressions) - len(shown)
             expressions = shown
             operations = [one for one in operations if self._is_asked(span_of(one.node, self._source))]
@@ -111,9 +108,6 @@ class _Asked:
         if self._column is not None:
             return span.covers(self._first, self._column)
         return span.line <= self._last and span.end_line >= self._first
-
-    def _touches(self, expression: Expression) -> bool:
-        return self._is_asked(expression.span)
 
     def _scope(self, line: Line) -> tuple[Scope, str]:
         """The scope of a statement, and why it was not interpreted (empty where it was)."""
@@ -144,8 +138,6 @@ class _Asked:
 
 
 def _own(line: Line) -> list[ast.AST]:
-    from synclint.explain.lines import Owner
-
     return [child for child in ast.iter_child_nodes(line.owner) if not isinstance(child, Owner)]
 
 

@@ -34,8 +34,8 @@ class Expression:
     """One expression and what it is believed to be.
 
     ``role``: an expression that is read, a target that is assigned, a parameter as the function starts, or what a
-    function returns. ``depth`` counts the expressions
-    around it. ``plain``: a constant, or a name whose meaning is no question. ``unknown`` says why nothing is known.
+    function returns. ``depth`` counts the expressions around it. ``plain``: a constant, or a name whose meaning is no
+    question. ``note`` says why nothing is known, or what else sets the name where paths differ.
     """
 
     span: Span
@@ -46,7 +46,7 @@ class Expression:
     belief: str
     certainty: str
     plain: bool = False
-    unknown: str = ""
+    note: str = ""
     why: tuple[Step, ...] = ()
 
 

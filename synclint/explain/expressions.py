@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from synclint.explain.explanation import Expression, Span
 from synclint.explain.lines import FUNCTION, Line, below, parts
-from synclint.explain.unknown import why_parameter_unknown, why_unknown
+from synclint.explain.unknown import other_paths, why_parameter_unknown, why_unknown
 from synclint.explain.words import certainty_in_words, kind_in_words
-from synclint.flow.values import Kind, Value, Why
+from synclint.flow.values import Kind, Place, Value, Why
 from synclint.index.names import dotted_name
 from synclint.lint.engine import steps_of
 
@@ -48,9 +48,9 @@ class Reader:
         for parameter in parts(node):
             value = self._seen.parameters.get(parameter) if isinstance(parameter, ast.arg) else None
             if value is not None and isinstance(parameter, ast.arg):
-                unknown = why_parameter_unknown(parameter) if value.kind is Kind.UNKNOWN else ""
+                note = why_parameter_unknown(parameter) if value.kind is Kind.UNKNOWN else ""
                 receiver = value.kind in (Kind.INSTANCE, Kind.MODULE, Kind.CLASS) and value.why is None
-                yield self._made(parameter, "parameter", 0, value, unknown=unknown, plain=receiver)
+                yield self._made(parameter, "parameter", 0, value, note=note, plain=receiver)
         result = self._seen.results.get(node)
         if result is not None:
             yield self._made(node, "returns", 0, result)
@@ -61,9 +61,9 @@ class Reader:
             return
         value = self._seen.values.get(node)
         if value is not None:
-            unknown = why_unknown(node, self._seen, self._scope) if value.kind is Kind.UNKNOWN else ""
+            note = self._note(node, value)
             plain = _is_plain(node, value) or (called and value.kind is Kind.UNKNOWN)
-            yield self._made(node, "expression", depth, value, unknown=unknown, plain=plain)
+            yield self._made(node, "expression", depth, value, note=note, plain=plain)
             depth += 1
         for child in below(node):
             yield from self._expression(child, depth, called=isinstance(node, ast.Call) and child is node.func)
@@ -74,12 +74,19 @@ class Reader:
         value = None if path is None else self._seen.bound.get((self._line.statement, path))
         if value is not None:
             computed = getattr(self._line.statement, "value", None)
-            same = computed is not None and self._seen.values.get(computed) is value
-            yield self._made(node, "target", depth, value, plain=same)
+            plain = _reads_as(value, None if computed is None else self._seen.values.get(computed))
+            yield self._made(node, "target", depth, value, plain=plain)
             depth += 1
         if not isinstance(node, ast.Name):
             for child in below(node):
                 yield from self._expression(child, depth)
+
+    def _note(self, node: ast.expr, value: Value) -> str:
+        if value.kind is Kind.UNKNOWN:
+            return why_unknown(node, self._seen, self._scope)
+        if value.place is Place.EITHER and isinstance(node, ast.Name):
+            return other_paths(node.id, self._seen, self._scope)
+        return ""
 
     def _made(
         self,
@@ -88,7 +95,7 @@ class Reader:
         depth: int,
         value: Value,
         *,
-        unknown: str = "",
+        note: str = "",
         plain: bool = False,
     ) -> Expression:
         return Expression(
@@ -100,7 +107,7 @@ class Reader:
             belief=kind_in_words(value),
             certainty=certainty_in_words(value),
             plain=plain,
-            unknown=unknown,
+            note=note,
             why=_chain(value, self._source),
         )
 
@@ -151,6 +158,14 @@ def _is_plain(node: ast.expr, value: Value) -> bool:
     if value.kind is Kind.HOST:
         return value.const is not None or isinstance(node, ast.Slice)
     return isinstance(node, ast.Name) and value.kind in (Kind.INSTANCE, Kind.MODULE) and node.id in ("self", "cls")
+
+
+def _reads_as(value: Value, other: Value | None) -> bool:
+    """Whether two values are the same to a reader."""
+    if other is None or value is other:
+        return value is other
+    told = (kind_in_words(value), certainty_in_words(value), _why(value))
+    return told == (kind_in_words(other), certainty_in_words(other), _why(other))
 
 
 def _chain(value: Value, source: Source) -> tuple[Step, ...]:

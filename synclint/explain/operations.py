@@ -112,16 +112,17 @@ class Judge:
             return f"it is not known whether {' and '.join(unknown)}"
         least: dict[str, None] = {}
         for condition in site.fact.when:
-            operand = site.operands.get(condition.predicate.partition(".")[0])
+            name = condition.predicate.partition(".")[0]
+            operand = site.operands.get(name)
             if operand is None:
                 continue
-            subject = self._subject(site, condition)
-            subject = f"`{subject}`" if subject else f"the {condition.predicate.partition('.')[0]}"
+            text = self._subject(site, condition)
+            subject = f"`{text}`" if text else f"the {name}"
             if operand.certainty is site.confidence:
-                least[f"that {subject} is a {operand.kind.value} is {level(site.confidence)}"] = None
+                least[f"that {subject} is a {operand.kind.value}"] = None
             if operand.sure is site.confidence:
-                least[f"where {subject} is, is {level(site.confidence)}"] = None
-        return " and ".join(least)
+                least[f"where {subject} is"] = None
+        return f"no more than {level(site.confidence)}: {', '.join(least)}" if least else ""
 
     # ------------------------------------------------------------------ rules
 

@@ -1,4 +1,4 @@
-"""Why nothing is known of an expression: what to look at next."""
+"""Why nothing is known of an expression, or different things on different paths: what to look at next."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def why_unknown(node: ast.expr, seen: Observation, scope: Scope) -> str:
     """A reason in a few words; empty where there is none to give."""
     if isinstance(node, ast.Name):
-        return _name(node.id, seen, scope)
+        return _name(node, seen, scope)
     if isinstance(node, ast.Attribute):
         return _attribute(node, seen)
     if isinstance(node, ast.Call):
@@ -48,12 +48,22 @@ def why_parameter_unknown(parameter: ast.arg) -> str:
     return f"{annotated}, and neither its name nor a convention says what callers pass"
 
 
+def other_paths(name: str, seen: Observation, scope: Scope) -> str:
+    """Where a name is set that holds different things on different paths."""
+    lines = seen.setters.get((scope.node, name))
+    return f"it depends on the path: set in {_lines(lines)}, too" if lines else ""
+
+
 def _because(node: ast.expr, seen: Observation) -> str:
     value = seen.values.get(node)
     return f"`{_short(node)}` is unknown" if value is not None and value.kind is Kind.UNKNOWN else ""
 
 
-def _name(name: str, seen: Observation, scope: Scope) -> str:
+def _name(node: ast.Name, seen: Observation, scope: Scope) -> str:
+    name = node.id
+    for lambda_ in (one for one in seen.values if isinstance(one, ast.Lambda)):
+        if any(one is node for one in ast.walk(lambda_.body)) and name in (one.arg for one in lambda_.args.args):
+            return "a parameter of a lambda"
     around: Scope | None = scope
     while around is not None:
         lines = seen.setters.get((around.node, name))

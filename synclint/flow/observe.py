@@ -45,8 +45,8 @@ class Observation:
 
     ``values`` are those of expressions; of a part of a condition, before the condition is taken to be true or false.
     ``bound`` is what a statement made of a name, or of a path such as ``self.x``; ``setters`` are the lines that set a
-    name in a function or class (None: the module). ``parameters`` are as the function starts; ``results`` what it returns.
-    ``reached`` are the statements that were interpreted.
+    name in a function or class (None: the module). ``parameters`` are as the function starts; ``results`` are what it
+    returns. ``reached`` are the statements that were interpreted.
     """
 
     def __init__(self, flow: ModuleFlow) -> None:

@@ -103,8 +103,9 @@ class _Page:
     def _expression(self, expression: Expression, column: int) -> Iterator[str]:
         label = self._label(expression)
         margin = "  " + " " * column
-        more = expression.certainty or visible(expression.unknown)
-        belief = [*self._wrapped(margin, expression.belief + (f": {more}" if more else ""), bold=expression.belief)]
+        more = [text for text in (expression.certainty, expression.note) if text]
+        words = f"{expression.belief}: {'; '.join(more)}" if more else expression.belief
+        belief = [*self._wrapped(margin, words, bold=expression.belief)]
         if width(label) + 2 > column:
             yield "  " + self.style.cyan(label)
         else:
@@ -131,7 +132,7 @@ class _Page:
             yield from self._wrapped("  ", text, dim=True)
 
     def _nothing(self, one: Explained) -> str:
-        unknown = any(expression.unknown for expression in one.expressions)
+        unknown = any(expression.value.kind is Kind.UNKNOWN for expression in one.expressions)
         about = "; of what is unknown, it says nothing" if unknown else ""
         return f"Nothing here is an operation that synclint knows to wait{about}."
 
@@ -276,7 +277,7 @@ def _expression(one: Expression, path: str) -> dict[str, Any]:
         "rank": value.rank,
         "pinned": value.pinned if tensor else None,
         "optional": value.optional,
-        "unknown_because": one.unknown or None,
+        "note": one.note or None,
         "why": [{"path": step.path or path, "line": step.line, "text": step.text} for step in one.why],
     }
 
