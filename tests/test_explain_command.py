@@ -108,9 +108,13 @@ def test_parts_of_a_condition_are_as_before_it(folder: Path, explained) -> None:
     assert beliefs(explained("5")[0])["x"] == "float tensor of rank 1, in host memory, not pinned"
 
 
-def test_the_last_round_of_a_loop_counts(explained) -> None:
-    belief = beliefs(explained("22")[0])
-    assert belief["t + i"] == belief["t"] == "float tensor of rank 1, on CUDA"
+def test_the_last_round_of_a_loop_counts(folder: Path, explained) -> None:
+    code = "import torch\nt = torch.ones(3)\nfor i in range(3):\n    u = t\n    t = t.cuda()\n"
+    (folder / "model.py").write_text(code)
+    assert beliefs(explained("2")[0])["torch.ones(3)"] == "float tensor of rank 1, in host memory, not pinned"
+    (target, read) = explained("4")[0]["expressions"]
+    assert read["belief"] == target["belief"] == "float tensor of rank 1, in host memory or on the accelerator"
+    assert read["note"] == "it depends on the path: set in lines 2, 5, too"
 
 
 def test_functions_are_seen_as_an_unknown_caller_has_them(folder: Path, explained) -> None:
@@ -211,6 +215,14 @@ def test_conditions_of_a_fact(explained) -> None:
     (operation,) = (one for one in explained("23")[0]["operations"])
     facts = {one["id"]: one["holds"] for one in operation["facts"]}
     assert facts == {"scalar-read": True, "scalar-read-host": False}
+
+
+def test_a_copy_from_host_memory_is_not_taken_for_an_empty_one(folder: Path, explained) -> None:
+    (folder / "model.py").write_text("import torch\nx = torch.ones(3)\ny = x.to('cuda')\n")
+    (operation,) = explained("3")[0]["operations"]
+    holds = {one["id"]: one["holds"] for one in operation["facts"]}
+    assert holds["blocking-h2d-copy"] is True
+    assert holds["empty-copy"] is False
 
 
 def test_blocks_in_which_waits_are_meant(folder: Path, explained) -> None:
