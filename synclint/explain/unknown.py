@@ -18,7 +18,7 @@ def why_unknown(node: ast.expr, seen: Observation, scope: Scope) -> str:
     if isinstance(node, ast.Name):
         return _name(node, seen, scope)
     if isinstance(node, ast.Attribute):
-        return _attribute(node, seen)
+        return _attribute(node, seen, scope)
     if isinstance(node, ast.Call):
         return _call(node, seen)
     if isinstance(node, ast.Subscript):
@@ -27,7 +27,9 @@ def why_unknown(node: ast.expr, seen: Observation, scope: Scope) -> str:
             return f"what `{_short(node.value)}` holds is not known"
         return _because(node.value, seen)
     if isinstance(node, ast.BinOp):
-        return _because(node.left, seen) or _because(node.right, seen)
+        return _because(node.left, seen) or _because(node.right, seen) or "what the operator gives here is not known"
+    if isinstance(node, ast.NamedExpr):
+        return _because(node.value, seen)
     if isinstance(node, ast.UnaryOp):
         return _because(node.operand, seen)
     if isinstance(node, ast.Await):
@@ -39,7 +41,7 @@ def why_unknown(node: ast.expr, seen: Observation, scope: Scope) -> str:
     elif isinstance(node, ast.BoolOp):
         alternatives = (node.values[0], node.values[-1])
     else:
-        return ""
+        return "expressions of this kind are not followed"
     return next(filter(None, (_because(one, seen) for one in alternatives)), "it can be of different kinds")
 
 
@@ -78,10 +80,12 @@ def _name(node: ast.Name, seen: Observation, scope: Scope) -> str:
     return "nothing that synclint has read sets it"
 
 
-def _attribute(node: ast.Attribute, seen: Observation) -> str:
+def _attribute(node: ast.Attribute, seen: Observation, scope: Scope) -> str:
     receiver = seen.values.get(node.value)
-    if receiver is None:
-        return ""
+    if receiver is None:  # known by its path
+        path = dotted_name(node)
+        lines = {at.lineno for at, bound in seen.bound if bound == path and seen.reached.get(at) is scope}
+        return f"set in {_lines(sorted(lines))}, to something that is not known" if lines else ""
     if receiver.kind in (Kind.INSTANCE, Kind.MODULE) and receiver.ref is not None:
         for record in seen.flow.ancestry(receiver.ref.name):
             writers = [f"`{writer or record.name}`" for writer in record.attributes.get(node.attr, ())]

@@ -156,7 +156,7 @@ class _Page:
             )
             return
         if fact.holds is False:
-            failed = " and ".join(one.otherwise for one in fact.asked if one.holds is False)
+            failed = "; ".join([one.otherwise for one in fact.asked if one.holds is False][:2])
             yield from self._wrapped("    ", f"no   {fact.id} ({what}): {failed}", dim=True, hang=9)
             return
         answer = "yes" if fact.holds else "?"
