@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from synclint.flow import heat
 from synclint.flow.frame import Frame, answer_to
@@ -137,8 +137,9 @@ def _observed(observation: Observation) -> type[Frame]:
             arguments: Mapping[str, ast.expr] | None = None,
             flags: Mapping[str, bool | None] | None = None,
             context: str = "",
+            **more: Any,
         ) -> None:
-            super().emit(operation, node, operands, arguments, flags, context)
+            super().emit(operation, node, operands, arguments, flags, context, **more)
             if self.recording and not silent:
                 observation.operations[node, operation] = Operation(
                     operation,
