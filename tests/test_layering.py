@@ -25,7 +25,7 @@ LAYERS = (
     ("fix",),
     ("selection",),
     ("run",),
-    ("verify", "waits", "pytest"),
+    ("verify", "waits", "pytest", "explain"),
     ("profiles",),
     ("report", "pages"),
     ("scaffold",),

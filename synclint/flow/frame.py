@@ -72,6 +72,9 @@ class Frame:
         """Interprets an expression."""
         return EVALUATE[node.__class__](self, node)
 
+    #: Interprets a part of a condition once more, after it has been interpreted with the whole.
+    again = value
+
     def execute(self, body: Sequence[ast.stmt]) -> None:
         """Interprets a body until its end or until no path goes on."""
         for statement in body:
@@ -177,7 +180,7 @@ class Frame:
         flags = flags or {}
 
         def answer(predicate: str) -> bool | None:
-            return _answer(predicate, operands, flags)
+            return answer_to(predicate, operands, flags)
 
         verdicts = [(fact, applies(fact, answer, self.module.torch)) for fact in facts_for(operation)]
         # Where a fact that says so holds as well, nothing waits; where one may hold, perhaps.
@@ -230,7 +233,8 @@ def merge_into(target: Environment, other: Environment, paths: Collection[str]) 
     return changed
 
 
-def _answer(predicate: str, operands: Mapping[str, Value], flags: Mapping[str, bool | None]) -> bool | None:
+def answer_to(predicate: str, operands: Mapping[str, Value], flags: Mapping[str, bool | None]) -> bool | None:
+    """Whether a predicate of the facts' vocabulary is true of an operation; None where that is not known."""
     name, dot, question = predicate.partition(".")
     if not dot or predicate in flags:
         return flags.get(predicate, False)
