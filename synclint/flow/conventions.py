@@ -18,6 +18,10 @@ _HOST_SIDE = re.compile(
     r"process(?:ing|or)|Process(?:ing|or)|tokeniz|dataset|data_|collat|multimodal/|transforms|"
     r"(?:image|audio|video|media)_utils|get_mrope|_parse_|to_rle|augment|prepare_(?:image|audio|video)"
 )
+# Code for the CPU as a device: `cpu_model_runner.py`, `CPUAttention`, `copy_blocks_cpu`; not `cpu/gpu_worker.py`.
+_FOR_CPU = re.compile(r"(?:^|[/_])cpu(?=[/_.]|$)|(?:^|[a-z])C(?:PU|pu)(?=[A-Z]|$)")
+_FOR_GPU = re.compile(r"gpu|cuda", re.IGNORECASE)
+
 # A data loader yields tensors in host memory, one way or another.
 _LOADED = Value(Kind.TENSOR, Place.CPU, certainty=Confidence.LIKELY, sure=Confidence.LIKELY)
 _LOADER = Value(Kind.SEQUENCE, element=Value(Kind.SEQUENCE, element=_LOADED), certainty=Confidence.LIKELY)
@@ -141,6 +145,12 @@ def names_batch(name: str) -> bool:
 def is_host_side(*names: str) -> bool:
     """Files, classes and functions that prepare data before anything is on a device."""
     return any(_HOST_SIDE.search(name) for name in names)
+
+
+@lru_cache(maxsize=4096)
+def is_for_cpu(*names: str) -> bool:
+    """Files, classes and functions that are written for the CPU, by their names."""
+    return any(_FOR_CPU.search(name) for name in names) and not any(_FOR_GPU.search(name) for name in names)
 
 
 def is_preprocessing(name: str) -> bool:

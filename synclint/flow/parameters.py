@@ -10,6 +10,7 @@ from synclint.finding import Confidence
 from synclint.flow.annotations import annotated
 from synclint.flow.conventions import (
     is_cold,
+    is_for_cpu,
     is_host_side,
     is_preprocessing,
     named_value,
@@ -157,6 +158,9 @@ def _placed(frame: Frame, name: str, value: Value, node: FunctionNode) -> Value:
     if is_cold(node.name) or node.name in ("__init__", "collate_fn"):
         return value.replace(sure=Confidence.POSSIBLE, why=Why(line, f"parameter `{name}` is a tensor"))
     qualname = frame.scope.qualname
+    if is_for_cpu(frame.module.source.path, frame.owner, node.name):
+        text = f"parameter `{name}` of `{qualname}`, which is for the CPU by its name"
+        return value.replace(place=Place.CPU, sure=Confidence.POSSIBLE, why=Why(line, text))
     if frame.in_model_code:
         text = f"parameter `{name}` of `{qualname}`: on the accelerator by convention of model code"
         return value.replace(place=Place.ACCELERATOR, sure=Confidence.LIKELY, why=Why(line, text))

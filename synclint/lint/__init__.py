@@ -4,7 +4,7 @@ Rules import from here, and from the modules of this package that analyse one sh
 ``host_data``, ``scalars``, ``conditions``, ``clamp``); from nowhere else in synclint.
 """
 
-from synclint.finding import Applicability, Confidence, Edit, Fix
+from synclint.finding import Applicability, Confidence, Edit, Fix, Heat
 from synclint.flow.site import Site
 from synclint.flow.values import Dtype, Kind, Place, Value
 from synclint.lint.context import Context
@@ -18,6 +18,7 @@ __all__ = [
     "Dtype",
     "Edit",
     "Fix",
+    "Heat",
     "Invalid",
     "Kind",
     "Place",
