@@ -112,13 +112,13 @@ class CopyToHost(Rule):
             code="""
             import torch
 
-            def looked_up(n: int, ids: torch.Tensor):
+            def forward(n: int, ids: torch.Tensor):
                 table = torch.arange(n)
                 return table[ids.long() + 1]
             """,
             lines=(5,),
             event="sync",
-            run="looked_up(4, torch.arange(2, device='cuda'))",
+            run="forward(4, torch.arange(2, device='cuda'))",
             note="positions on the device are copied to the table on the host",
         ),
     )
@@ -144,7 +144,7 @@ _HELP = (
 
 
 def _is_plausible(site: Site) -> bool:
-    """Code that mixes a tensor of the host with one that only convention puts on the device may mean the host by both."""
+    """Code that mixes a host tensor with one that only convention puts on the device may mean the host by both."""
     return site.confidence is Confidence.CERTAIN or site.scope.heat is Heat.HOT
 
 
