@@ -12,7 +12,8 @@ _HOST_NAME = re.compile(r"(?:^|_)(?:cpu|host|pinned)(?:_|$)|_cpu\d*$|^cpu", re.I
 _NUMPY_NAME = re.compile(r"(?:^|_)(?:np|numpy|ndarray)(?:_|$)")
 _GPU_NAME = re.compile(r"(?<!num)(?<!n)(?<!per)(?<!on)(?<!is)(?<!use)(?<!to)(?<!_)_gpu$")
 _ONE_DIMENSION = re.compile(
-    r"(?:^|_)(?:cu_\w+|indptr|start_locs?|seq_?lens?|slot_mapping|last_page_lens?|cumsum)(?:_gpu|_device|_tensor)?(?:_|$)"
+    r"(?:^|_)(?:cu_\w+|indptr|start_locs?|seq_?lens?|slot_mapping|last_page_lens?|cumsum|num_\w+)"
+    r"(?:_gpu|_device|_tensor)?(?:_|$)|_idx_gpu$"
 )
 _LIST_NAME = re.compile(r"(?:_list|_lst|_tuple|_dict|_names?|_str|_strs|_ids_list)$|^num_|^n_|^len_")
 _DEVICE_NAME = re.compile(r"(?:^|_)(?:device|dev)(?:_type|_id)?$|^device")

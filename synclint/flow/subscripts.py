@@ -49,10 +49,8 @@ class Part(NamedTuple):
 
 def container_of(container: Value, index: Value, node: ast.Subscript) -> Value:
     """The tensor that a mask on the device indexes, where nothing else says so: it is next to its mask."""
-    if container.kind not in (Kind.UNKNOWN, Kind.TENSOR) or container.confidence is not Confidence.POSSIBLE:
-        if container.kind is not Kind.UNKNOWN:
-            return container
-    if container.place is Place.CPU:
+    known = container.kind is Kind.TENSOR and container.confidence is not Confidence.POSSIBLE
+    if known or container.kind not in (Kind.UNKNOWN, Kind.TENSOR) or container.place is Place.CPU:
         return container
     indices = index.items if isinstance(node.slice, ast.Tuple) and index.items is not None else (index,)
     for one in indices:
@@ -69,10 +67,9 @@ def container_of(container: Value, index: Value, node: ast.Subscript) -> Value:
 
 
 def _tells(index: Value, node: ast.Subscript) -> bool:
-    """Whether only a tensor can be indexed so. What positions are assigned to waits, be it a list."""
-    return index.dtype is Dtype.BOOL or (
-        isinstance(node.ctx, ast.Store) and index.dtype is Dtype.INT and index.rank != 0
-    )
+    """Whether only a tensor can be indexed so. Assigning to positions waits, be it to those of a list."""
+    assigned = isinstance(node.ctx, ast.Store) and index.dtype is Dtype.INT and index.rank != 0
+    return index.dtype is Dtype.BOOL or assigned
 
 
 def read_subscript(frame: Frame, tensor: Value, index: Value, node: ast.Subscript) -> Value:
@@ -99,9 +96,9 @@ def write_subscript(frame: Frame, tensor: Value, index: Value, value: Value, nod
     if selecting:
         return
     place = _selected(tensor, parts, node)
-    if place.rank is None and tensor.rank is None and len(parts) == 1 and parts[0].is_number:
-        if names_one_dimension(_name_of(node.value)):
-            place = place.replace(rank=0, certainty=min(place.certainty, Confidence.LIKELY))
+    is_element = tensor.rank is None and len(parts) == 1 and parts[0].is_number
+    if is_element and names_one_dimension(_name_of(node.value)):
+        place = place.replace(rank=0, certainty=min(place.certainty, Confidence.LIKELY))
     if value.kind is Kind.HOST:
         frame.emit("assign(Tensor)", node, {"self": place, "source": value}, {"self": node.value})
     elif value.kind is Kind.TENSOR:
