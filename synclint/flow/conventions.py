@@ -42,7 +42,7 @@ _TENSOR_NAME = re.compile(
     r"^(?:x|x_\w+|hidden|hidden_states?|\w+_states|input_ids|inputs_embeds|\w*embeds|\w*embeddings?|\w*attention_mask|"
     r"mask|\w+_mask|position_ids|logits|\w+_logits|labels|targets?|query|key|value|query_states|pixel_values\w*|"
     r"cu_seqlens\w*|seq_lens|query_start_loc|slot_mapping|cache_position|block_tables?|residual|loss|"
-    r"input_lengths|token_type_ids|features|timesteps?|latents|noise|(?:\w+_)?grid_thw|\w+_tensor)$"
+    r"input_lengths|token_type_ids|features|timesteps?|latents|noise|\w+_tensor)$"
 )
 
 # Masks by their names, and tensors of positions. A name that says both (`mask_indices`) holds positions.
@@ -160,6 +160,12 @@ def gives_device(name: str) -> bool:
 
 def names_loss(name: str) -> bool:
     return name == "loss" or name.endswith("_loss")
+
+
+@lru_cache(maxsize=65536)
+def names_grid(name: str) -> bool:
+    """``image_grid_thw``: sizes of images, a tensor where they are passed to a model."""
+    return name.endswith("grid_thw")
 
 
 def names_batch(name: str) -> bool:

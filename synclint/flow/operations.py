@@ -119,6 +119,10 @@ def emit_operation(
         flags["non-blocking"] = boolean(keywords.get("non_blocking") or (arguments[1] if len(arguments) > 1 else None))
     elif name == "tolist":
         operands["target"] = Value(Kind.DEVICE, Place.CPU)
+    elif name == "type":  # to another dtype: `torch.FloatTensor` is a copy, and no matter of this function
+        operands["target"] = Value(Kind.DEVICE, tensor.place, sure=tensor.sure)
+    elif name == "where":
+        return  # of tensors alone it does not wait, and numbers go along with the kernel
     elif name == "histc":
         flags["range.given"] = "min" in keywords or "max" in keywords or len(arguments) > 1
     elif name == "isin":

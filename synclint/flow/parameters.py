@@ -15,6 +15,7 @@ from synclint.flow.conventions import (
     is_preprocessing,
     named_value,
     names_batch,
+    names_grid,
     names_host_memory,
     names_host_value,
     names_tensor,
@@ -134,7 +135,7 @@ def by_convention(frame: Frame, parameter: ast.arg, default: ast.expr | None, no
             why = Why(node.lineno, f"`{name}` comes from a data loader: in host memory until it is moved")
             loaded = Value(Kind.TENSOR, Place.CPU, certainty=Confidence.LIKELY, sure=Confidence.LIKELY, why=why)
             return Value(Kind.MAPPING, element=loaded)
-        if names_tensor(name) and frame.in_model_code:
+        if (names_tensor(name) or names_grid(name)) and frame.in_model_code:
             return _placed(frame, name, Value(Kind.TENSOR, certainty=Confidence.LIKELY), node)
         if node.name == "forward" and frame.owner and frame.module.is_module_like(frame.owner):
             return _placed(frame, name, Value(Kind.TENSOR, certainty=Confidence.POSSIBLE), node)

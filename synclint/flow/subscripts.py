@@ -126,7 +126,7 @@ def _named(node: ast.expr, value: Value, tensor: Value) -> Value:
     else:
         return value
     likely = Confidence.LIKELY
-    if value.kind is Kind.TENSOR:
+    if value.kind is Kind.TENSOR and (dtype is Dtype.INT or value.place is not Place.UNKNOWN):
         return value.replace(dtype=dtype, certainty=min(value.certainty, likely))
     # Next to the tensor that it masks, most likely.
     return Value(
