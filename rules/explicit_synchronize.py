@@ -104,6 +104,7 @@ class ExplicitSynchronize(Rule):
 
                 def get(self) -> torch.Tensor:
                     self.event.synchronize()
+                    self.event.record()
                     return self.host
             """,
             run="Output(torch.ones(2, device='cuda')).get()",
@@ -191,11 +192,13 @@ def _measures_time(function: ast.AST) -> bool:
 
 
 def _records(function: ast.AST | None, wait: ast.expr) -> bool:
-    """Whether the function that waits for an event has recorded it as well."""
+    """Whether the function that waits for an event has just recorded it."""
     if function is None or not isinstance(wait, ast.Call) or not isinstance(wait.func, ast.Attribute):
         return False
     event = ast.unparse(wait.func.value)
     for node in ast.walk(function):
+        if getattr(node, "lineno", 0) > wait.lineno:
+            continue  # what is recorded afterwards is for the next round
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             given = [ast.unparse(argument) for argument in node.args]
             if node.func.attr == "record" and ast.unparse(node.func.value) == event:

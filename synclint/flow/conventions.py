@@ -81,6 +81,7 @@ _COLD = re.compile(
     r"^(?:__init__|__new__|__post_init__|__setstate__|__getstate__|__del__|__repr__|__str__|main|"
     r"reset_parameters|from_pretrained|extra_repr|state_dict|load_state_dict|tied_weights\w*|\w*weight_loader\w*|create_\w*weights)$"
     r"|^_?(?:load|save|export|test|warm_?up|dummy|profile|benchmark|process_weights|create_weights|"
+    r"shutdown|teardown|tear_down|cleanup|clean_up|destroy|close|"
     r"init_weights?|dequantize_weights|convert_weights?|convert_checkpoint\w*|capture)(?:_|$)|_(?:dummy|warmup|profile)_?"
 )
 # Cold unless something hot calls them.
