@@ -144,6 +144,11 @@ class Frame:
         )
 
     @property
+    def owner_name(self) -> str:
+        """The name of the class that this is a method of; empty for a function."""
+        return "" if self.owner is None else self.owner.name
+
+    @property
     def line(self) -> int:
         return self.statement.lineno
 

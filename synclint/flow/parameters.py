@@ -202,13 +202,13 @@ def _placed(frame: Frame, name: str, value: Value, node: FunctionNode) -> Value:
     if is_cold(node.name) or node.name in ("__init__", "collate_fn"):
         return value.replace(sure=Confidence.POSSIBLE, why=Why(line, f"parameter `{name}` is a tensor"))
     qualname = frame.scope.qualname
-    if is_for_cpu(frame.module.source.path, frame.owner, node.name):
+    if is_for_cpu(frame.module.path, frame.owner_name, node.name):
         text = f"parameter `{name}` of `{qualname}`, which is for the CPU by its name"
         return value.replace(place=Place.CPU, sure=Confidence.POSSIBLE, why=Why(line, text))
     if frame.in_model_code:
         text = f"parameter `{name}` of `{qualname}`: on the accelerator by convention of model code"
         return value.replace(place=Place.ACCELERATOR, sure=Confidence.LIKELY, why=Why(line, text))
-    if is_host_side(frame.module.path, frame.owner.name if frame.owner else "", node.name):
+    if is_host_side(frame.module.path, frame.owner_name, node.name):
         text = f"parameter `{name}` is a tensor, in host memory as far as this preprocessing code is concerned"
         return value.replace(place=Place.ACCELERATOR, sure=Confidence.POSSIBLE, why=Why(line, text))
     text = f"parameter `{name}` of `{qualname}` is a tensor: on the accelerator by convention"

@@ -112,7 +112,7 @@ def _move(
 def _sent_to_host(frame: Frame, node: ast.expr | None, tensor: Value) -> Value:
     """What is copied to the host, of which nothing else is known: few copy there what is there already."""
     name = _last_name(node)
-    if names_module(name) or is_host_side(frame.module.source.path, frame.owner, frame.scope.qualname):
+    if names_module(name) or is_host_side(frame.module.path, frame.owner_name, frame.scope.qualname):
         return tensor
     line = frame.line if node is None else node.lineno
     why = Why(line, "it is sent to the host, so it is on the accelerator, most likely")
