@@ -160,6 +160,10 @@ class Linker:
 
     def _callee(self, target: Origin, at: _At) -> _Callee | None:
         """The function that calling ``target`` runs, if it is one of the project."""
+        if isinstance(target, Attribute) and isinstance(target.of, Held):  # most calls: `self.method(...)`
+            method = self.project.method(target.of.symbol, target.name)
+            if method is not None and not method.record.is_property:
+                return _Callee(method.symbol, True)
         value = self._origin(target, at)
         if value.kind is Kind.FUNCTION and isinstance(value.ref, Symbol):
             bound = isinstance(target, Attribute) and "." in value.ref.qualname

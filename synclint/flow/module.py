@@ -15,7 +15,7 @@ from synclint.flow.annotations import annotated
 from synclint.flow.frame import Frame
 from synclint.flow.lattice import PENDING, UNKNOWN, join, join_all
 from synclint.flow.nn_modules import is_nn_module
-from synclint.flow.origins import Attribute, Held, Origin, Passed
+from synclint.flow.origins import Attribute, Defined, Held, Origin, Passed, called
 from synclint.flow.parameters import bind_arguments, bind_conventions, in_the_light_of_calls
 from synclint.flow.site import FunctionNode, Scope, Site
 from synclint.flow.summary import Call, Summary
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 #: The release that code is read for when nothing says otherwise: the newest that most installations can have.
 ASSUMED_TORCH = (2, 14)
+
+#: Kinds of parameters that callers cannot tell more about than the annotation has.
+_TOLD = frozenset((Kind.HOST, Kind.NONE, Kind.INSTANCE, Kind.DTYPE, Kind.OBJECT))
 
 _MAX_DEPTH = 4  # calls within calls that are followed with their own arguments
 _MAX_SPECIALISED = 300  # of them in one file
@@ -284,7 +287,7 @@ class ModuleFlow:
 
     def parameter(self, scope: Scope, name: str, declared: Value) -> Value:
         """What a parameter holds, given what its annotation or convention says: what the call sites agree on."""
-        if scope.parent is not self.module_scope:
+        if scope.parent is not self.module_scope or declared.kind in _TOLD:
             return declared
         symbol = self.symbol(scope.qualname)
         if self.linker is None:
@@ -321,6 +324,8 @@ class ModuleFlow:
         general = self.result(qualname)
         if _settled(general) or not any(map(_informative, (*arguments, *keywords.values()))):
             return general
+        if self.calls is not None:  # with these arguments, the summary is resolved when all files are known
+            return general.replace(origin=called(Defined(function), call, arguments, keywords) or general.origin)
         node = self.function_nodes.get(qualname)
         if node is None or self._depth >= _MAX_DEPTH or len(self._specialised) >= _MAX_SPECIALISED:
             return general
