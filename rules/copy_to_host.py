@@ -145,7 +145,8 @@ _HELP = (
 
 def _is_plausible(site: Site) -> bool:
     """Code that mixes a host tensor with one that only convention puts on the device may mean the host by both."""
-    return site.confidence is Confidence.CERTAIN or site.scope.heat is Heat.HOT
+    surely_host = site.operands["self"].confidence is Confidence.CERTAIN
+    return site.confidence is Confidence.CERTAIN or (surely_host and site.scope.heat is Heat.HOT)
 
 
 def _spelling(site: Site) -> str:

@@ -151,6 +151,8 @@ class PageableCopy(Rule):
         side = "self" if not into or site.fact.id.endswith("d2h-copy-into") else "source"
         name = shown(context, site.arguments.get(side), "the tensor on the host")
         if site.fact.id.startswith("strided"):
+            if site.operands[side].pinned is not True:
+                return None  # that is doubt enough
             message = f"{name} has gaps: `non_blocking=True` copies it through pageable memory, and the host may wait"
             return Report(message, "gather it in a contiguous pinned buffer first, and copy that")
         message = f"{name} is not pinned: `non_blocking=True` is asynchronous in name only, and the host may wait"
