@@ -8,17 +8,14 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from synclint.finding import Confidence, Direction, Finding, Heat, Step
-from synclint.flow.module import analyse
-from synclint.lint.file import FileFacts
 
 if TYPE_CHECKING:
     from synclint.config import Settings
     from synclint.flow.site import Site
     from synclint.flow.values import Why
+    from synclint.lint.file import FileFacts
     from synclint.lint.rule import Report, Rule
     from synclint.source import Source
-
-GROUP = "synclint.rules"
 
 # A file that waits has one of these: what moves or reads a tensor, or reduces one to what a condition can ask; what
 # gives a result whose size depends on values, or waits by name.
@@ -49,8 +46,10 @@ def load_rules() -> tuple[Rule, ...]:
     from importlib import import_module
     from pkgutil import iter_modules
 
+    from synclint.lint.packages import rule_packages
+
     rules: dict[str, Rule] = {}
-    for package in _packages():
+    for package in rule_packages():
         for found in iter_modules(import_module(package).__path__, package + "."):
             module = import_module(found.name)
             rule = _rule_of(module.__dict__.values(), found.name)
@@ -58,12 +57,6 @@ def load_rules() -> tuple[Rule, ...]:
                 raise RuntimeError(f"{found.name}: code {rule.code} is taken by {type(rules[rule.code]).__module__}")
             rules[rule.code] = rule
     return tuple(rules[code] for code in sorted(rules))
-
-
-def _packages() -> list[str]:
-    from importlib.metadata import entry_points
-
-    return sorted({"synclint.rules", *(point.value for point in entry_points(group=GROUP))})
 
 
 def _rule_of(members: Iterable[object], module: str) -> Rule:
@@ -88,6 +81,9 @@ def check_source(source: Source, settings: Settings, rules: tuple[Rule, ...]) ->
     if b"torch" not in source.data or not _may_wait(source.data):
         source.check_syntax()  # a file that cannot be parsed is reported whatever is in it
         return []
+    from synclint.flow.module import analyse
+    from synclint.lint.file import FileFacts
+
     claims: dict[str, list[Rule]] = {}
     for rule in rules:
         for fact in rule.facts:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from synclint.flow.barriers import Barriers
-
 if TYPE_CHECKING:
     from synclint.config import Settings
+    from synclint.flow.barriers import Barriers
     from synclint.flow.module import ModuleFlow
     from synclint.flow.site import Scope
     from synclint.lint.h2d import Resolution
@@ -36,6 +35,8 @@ class FileFacts:
         return known
 
     def barriers(self, scope: Scope) -> tuple[str, ...]:
+        from synclint.flow.barriers import Barriers
+
         if self._barriers is None:
             self._barriers = Barriers(self.flow.tree, self.source.data)
         outermost = scope
