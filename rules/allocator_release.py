@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from synclint.lint import Context, Invalid, Report, Rule, Valid
-from synclint.lint.wording import shown
 
 if TYPE_CHECKING:
     from synclint.lint import Site
@@ -80,6 +79,6 @@ class AllocatorRelease(Rule):
     )
 
     def judge(self, site: Site, context: Context) -> Report | None:
-        text = shown(context, site.node, "`empty_cache()`")
+        text = context.shown(site.node, "`empty_cache()`")
         message = f"{text} frees every cached block: the host waits for the device, and later allocations start anew"
         return Report(message, "leave the memory to the allocator, which reuses it")

@@ -6,7 +6,6 @@ import ast
 from typing import TYPE_CHECKING
 
 from synclint.lint import Confidence, Context, Heat, Invalid, Report, Rule, Valid
-from synclint.lint.wording import shown, tensor_at
 
 if TYPE_CHECKING:
     from synclint.lint import Site
@@ -127,12 +126,12 @@ class CopyToHost(Rule):
         if site.fact.id != "blocking-d2h-copy" and not _is_plausible(site):
             return None
         if site.fact.id == "device-positions-of-host-tensor":
-            index = shown(context, site.arguments.get("index"), "the index")
+            index = context.shown(site.arguments.get("index"), "the index")
             message = f"{index} is on the accelerator and indexes a CPU tensor: it is copied to the host, which waits"
             return Report(message, "keep both on one side: the table on the device, or the positions on the host")
         into = site.fact.id == "blocking-d2h-copy-into"
         source = site.operands["source" if into else "self"]
-        text = shown(context, site.arguments.get("source" if into else "self"), tensor_at(context, source))
+        text = context.shown(site.arguments.get("source" if into else "self"), context.tensor_at(source))
         message = f"{_spelling(site)} copies {text} to the host, which waits until the stream has run up to here"
         return Report(message, _HELP)
 
@@ -145,7 +144,8 @@ _HELP = (
 
 def _is_plausible(site: Site) -> bool:
     """Code that mixes a host tensor with one that only convention puts on the device may mean the host by both."""
-    return site.confidence is Confidence.CERTAIN or site.scope.heat is Heat.HOT
+    surely_host = site.operands["self"].confidence is Confidence.CERTAIN
+    return site.confidence is Confidence.CERTAIN or (surely_host and site.scope.heat is Heat.HOT)
 
 
 def _spelling(site: Site) -> str:

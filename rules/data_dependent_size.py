@@ -6,7 +6,6 @@ import ast
 from typing import TYPE_CHECKING
 
 from synclint.lint import Context, Invalid, Report, Rule, Valid
-from synclint.lint.wording import shown, tensor_at
 
 if TYPE_CHECKING:
     from synclint.lint import Site
@@ -131,7 +130,7 @@ class DataDependentSize(Rule):
             _has_dimension(site.node) is not (site.fact.id == "unique-rows-size")
         ):
             return None
-        tensor = shown(context, site.arguments.get("self"), tensor_at(context, site.operands["self"]))
+        tensor = context.shown(site.arguments.get("self"), context.tensor_at(site.operands["self"]))
         message = (
             f"`{_called(site)}` of {tensor} must know its values: the host waits until the stream has run up to here"
         )

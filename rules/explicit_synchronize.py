@@ -6,7 +6,6 @@ import ast
 from typing import TYPE_CHECKING
 
 from synclint.lint import Context, Invalid, Report, Rule, Valid
-from synclint.lint.wording import shown
 
 if TYPE_CHECKING:
     from synclint.lint import Site
@@ -157,7 +156,7 @@ class ExplicitSynchronize(Rule):
             return None
         if site.fact.id == "event-synchronize" and not _records(function, site.node):
             return None
-        text = shown(context, site.node, "`synchronize()`")
+        text = context.shown(site.node, "`synchronize()`")
         return Report(f"{text} makes the host wait for {_WAITED_FOR[site.fact.id]}", _HELP[site.fact.id])
 
 

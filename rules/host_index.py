@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from synclint.lint import Context, Invalid, Kind, Report, Rule, Valid
-from synclint.lint.wording import shown, tensor_at, written
 
 if TYPE_CHECKING:
     from synclint.lint import Site, Value
@@ -157,10 +156,10 @@ class HostIndex(Rule):
             return None  # nothing is copied
         node = site.arguments.get("index")
         message = (
-            f"{shown(context, node, 'the index')} is {_what(index)} in host memory: it is copied to the device to "
-            f"index {tensor_at(context, site.operands['self'])}, and the host waits for that"
+            f"{context.shown(node, 'the index')} is {_what(index)} in host memory: it is copied to the device to "
+            f"index {context.tensor_at(site.operands['self'])}, and the host waits for that"
         )
-        return Report(message, _help(index, written(context, node, "positions")))
+        return Report(message, _help(index, context.written(node, "positions")))
 
 
 def _what(index: Value) -> str:

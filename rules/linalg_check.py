@@ -6,7 +6,6 @@ import ast
 from typing import TYPE_CHECKING
 
 from synclint.lint import Context, Invalid, Report, Rule, Valid
-from synclint.lint.wording import shown, tensor_at
 
 if TYPE_CHECKING:
     from synclint.lint import Site
@@ -105,8 +104,8 @@ class LinalgCheck(Rule):
 
     def judge(self, site: Site, context: Context) -> Report | None:
         node = site.node
-        function = shown(context, node.func if isinstance(node, ast.Call) else None, f"`{site.operation}`")
-        tensor = shown(context, site.arguments.get("self"), tensor_at(context, site.operands["self"]))
+        function = context.shown(node.func if isinstance(node, ast.Call) else None, f"`{site.operation}`")
+        tensor = context.shown(site.arguments.get("self"), context.tensor_at(site.operands["self"]))
         message = f"{function} checks on the host what came of {tensor}: it waits until the stream has run up to here"
         return Report(message, _help(site))
 

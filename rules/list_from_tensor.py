@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from synclint.lint import Context, Invalid, Report, Rule, Valid
-from synclint.lint.wording import shown, tensor_at
 
 if TYPE_CHECKING:
     from synclint.lint import Site
@@ -91,7 +90,7 @@ class ListFromTensor(Rule):
     )
 
     def judge(self, site: Site, context: Context) -> Report | None:
-        tensor = shown(context, site.arguments.get("self"), tensor_at(context, site.operands["self"]))
+        tensor = context.shown(site.arguments.get("self"), context.tensor_at(site.operands["self"]))
         message = f"`.tolist()` copies {tensor} to the host, which waits until the stream has run up to here"
         return Report(message, _HELP)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from synclint.lint import Context, Invalid, Kind, Report, Rule, Valid
-from synclint.lint.wording import shown, written
 
 if TYPE_CHECKING:
     from synclint.lint import Site
@@ -111,11 +110,11 @@ class MaskAssignment(Rule):
         value = site.operands.get("value")
         if value is None or value.kind is Kind.HOST:
             return None
-        mask = shown(context, site.arguments.get("index"), "")
+        mask = context.shown(site.arguments.get("index"), "")
         through = f"the mask {mask}" if mask else "a mask"
         message = f"assigning tensors through {through} counts the hits on the device: the host waits for the count"
-        name = written(context, site.arguments.get("index"), "mask")
-        tensor = written(context, site.arguments.get("self"), "x")
+        name = context.written(site.arguments.get("index"), "mask")
+        tensor = context.written(site.arguments.get("self"), "x")
         return Report(
             message,
             f"choose with `torch.where({name}, ..., {tensor})`, or write with "

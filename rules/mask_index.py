@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from synclint.lint import Context, Invalid, Report, Rule, Valid
-from synclint.lint.wording import shown, tensor_at, written
 
 if TYPE_CHECKING:
     from synclint.lint import Site
@@ -116,16 +115,16 @@ class MaskIndex(Rule):
     )
 
     def judge(self, site: Site, context: Context) -> Report | None:
-        mask = shown(context, site.arguments.get("index"), "")
-        what = shown(context, site.arguments.get("self"), tensor_at(context, site.operands["self"]))
+        mask = context.shown(site.arguments.get("index"), "")
+        what = context.shown(site.arguments.get("self"), context.tensor_at(site.operands["self"]))
         through = f"the mask {mask}" if mask else "a mask"
         message = f"indexing {what} with {through} counts the hits on the device: the host waits for the count"
         return Report(message, _help(site, context))
 
 
 def _help(site: Site, context: Context) -> str:
-    tensor = written(context, site.arguments.get("self"), "x")
-    mask = written(context, site.arguments.get("index"), "mask")
+    tensor = context.written(site.arguments.get("self"), "x")
+    mask = context.written(site.arguments.get("index"), "mask")
     return (
         f"keep the shape with `torch.where({mask}, {tensor}, 0)`, index with a mask of the host (torch 2.9 and later), "
         "or find the positions once with `nonzero`"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from synclint.lint import Context, Invalid, Report, Rule, Valid
-from synclint.lint.wording import shown
 
 if TYPE_CHECKING:
     from synclint.lint import Site
@@ -149,8 +148,10 @@ class PageableCopy(Rule):
     def judge(self, site: Site, context: Context) -> Report | None:
         into = site.operation == "Tensor.copy_"
         side = "self" if not into or site.fact.id.endswith("d2h-copy-into") else "source"
-        name = shown(context, site.arguments.get(side), "the tensor on the host")
+        name = context.shown(site.arguments.get(side), "the tensor on the host")
         if site.fact.id.startswith("strided"):
+            if site.operands[side].pinned is not True:
+                return None  # that is doubt enough
             message = f"{name} has gaps: `non_blocking=True` copies it through pageable memory, and the host may wait"
             return Report(message, "gather it in a contiguous pinned buffer first, and copy that")
         message = f"{name} is not pinned: `non_blocking=True` is asynchronous in name only, and the host may wait"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from synclint.lint import Context, Invalid, Report, Rule, Valid
-from synclint.lint.wording import shown, written
 
 if TYPE_CHECKING:
     from synclint.lint import Site
@@ -101,7 +100,7 @@ class RepeatInterleave(Rule):
 
     def judge(self, site: Site, context: Context) -> Report | None:
         repeats = site.arguments.get("repeats")
-        text = shown(context, repeats, "the repeats")
+        text = context.shown(repeats, "the repeats")
         message = f"`repeat_interleave` adds up {text} on the device: the host waits for the size of the result"
-        name = written(context, repeats, "repeats")
+        name = context.written(repeats, "repeats")
         return Report(message, f"pass `output_size`, the sum of `{name}`, where the host knows it")

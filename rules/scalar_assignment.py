@@ -6,7 +6,6 @@ import ast
 from typing import TYPE_CHECKING
 
 from synclint.lint import Context, Dtype, Invalid, Kind, Report, Rule, Valid
-from synclint.lint.wording import shown, tensor_at, written
 
 if TYPE_CHECKING:
     from synclint.lint import Site
@@ -158,7 +157,7 @@ class ScalarAssignment(Rule):
         what = "a number" if value.kind is Kind.HOST else "a CPU tensor"
         where = "one element of" if single else "positions of"
         message = (
-            f"{shown(context, site.node, 'this')} assigns {what} to {where} {tensor_at(context, site.operands['self'])}"
+            f"{context.shown(site.node, 'this')} assigns {what} to {where} {context.tensor_at(site.operands['self'])}"
             ": it is copied to the device, and the host waits for that"
         )
         return Report(message, _help(site, context, single))
@@ -167,11 +166,11 @@ class ScalarAssignment(Rule):
 def _help(site: Site, context: Context, single: bool) -> str:
     number = _number(site.statement, context)
     if single:
-        return f"`{written(context, site.node, 'x[i]')}.fill_({number})` brings the number along with the kernel"
-    tensor = written(context, site.arguments.get("self"), "x")
-    index = written(context, site.arguments.get("index"), "indices")
+        return f"`{context.written(site.node, 'x[i]')}.fill_({number})` brings the number along with the kernel"
+    tensor = context.written(site.arguments.get("self"), "x")
+    index = context.written(site.arguments.get("index"), "indices")
     return f"assign `{tensor}.new_full((), {number})`, or call `{tensor}.index_fill_(dim, {index}, {number})`"
 
 
 def _number(statement: ast.stmt, context: Context) -> str:
-    return written(context, statement.value, "number") if isinstance(statement, ast.Assign) else "number"
+    return context.written(statement.value, "number") if isinstance(statement, ast.Assign) else "number"

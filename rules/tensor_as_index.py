@@ -6,7 +6,6 @@ import ast
 from typing import TYPE_CHECKING
 
 from synclint.lint import Context, Invalid, Report, Rule, Valid
-from synclint.lint.wording import shown
 
 if TYPE_CHECKING:
     from synclint.lint import Site
@@ -118,7 +117,7 @@ class TensorAsIndex(Rule):
     def judge(self, site: Site, context: Context) -> Report | None:
         if _is_element_of_loop(site, context):
             return None  # SYN206's
-        tensor = shown(context, site.node, "a tensor on the accelerator")
+        tensor = context.shown(site.node, "a tensor on the accelerator")
         message = f"{tensor} stands where a number is needed: it is read from the device, and the host waits"
         return Report(message, _HELP)
 

@@ -6,7 +6,6 @@ import ast
 from typing import TYPE_CHECKING
 
 from synclint.lint import Context, Invalid, Report, Rule, Valid
-from synclint.lint.wording import shown, written
 
 if TYPE_CHECKING:
     from synclint.lint import Site
@@ -121,7 +120,7 @@ class TensorIteration(Rule):
 
     def judge(self, site: Site, context: Context) -> Report | None:
         node = site.arguments.get("self")
-        tensor = shown(context, node, "a tensor on the accelerator")
+        tensor = context.shown(node, "a tensor on the accelerator")
         name = site.operation.partition("(")[0]
         if name == "iter":
             message = f"the elements of {tensor} are read as numbers, one by one: the host waits for each of them"
@@ -150,4 +149,4 @@ def _listed(node: ast.expr | None, context: Context) -> str:
     """``x.tolist()`` for ``x`` and for ``x.unbind()``."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "unbind":
         node = node.func.value
-    return f"{written(context, node, 'tensor')}.tolist()"
+    return f"{context.written(node, 'tensor')}.tolist()"

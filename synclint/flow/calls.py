@@ -14,7 +14,7 @@ from synclint.flow.construct import CONSTRUCTORS, LEGACY, construct, construct_d
 from synclint.flow.container_calls import method_of_mapping, method_of_sequence
 from synclint.flow.conventions import TENSOR_METHODS, gives_device, names_host_memory, names_loss, value_by_name
 from synclint.flow.lattice import HOST, NONE, OBJECT, UNKNOWN, element_of
-from synclint.flow.operations import emit_function, emit_synchronize, stream_or_event
+from synclint.flow.operations import copied_by_helper, emit_function, emit_synchronize, stream_or_event
 from synclint.flow.origins import Attribute, Defined, Held, Named, Origin, attribute_of, called
 from synclint.flow.places import LIKELY_ACCELERATOR
 from synclint.flow.tensor_calls import tensor_method
@@ -171,7 +171,7 @@ def _external(frame: Frame, node: ast.Call, dotted: str, arguments: Sequence[Val
     if dotted.startswith("torch."):
         emit_function(frame, node, dotted, arguments, keywords)
     result = function(dotted)
-    made = stream_or_event(dotted)
+    made = stream_or_event(dotted) or copied_by_helper(dotted, node.lineno)
     if made is not None:
         return made
     if result is not None:
@@ -261,6 +261,9 @@ def _method_of_unknown(
     if name in TENSOR_METHODS:
         why = Why(node.lineno, f"has a tensor's method `{name}`")
         place = Value(Kind.TENSOR, certainty=Confidence.LIKELY, origin=receiver.origin, why=why)
+        if frame.in_model_code:
+            why = Why(node.lineno, "on the accelerator by convention of model code", why)
+            place = place.replace(place=Place.ACCELERATOR, sure=Confidence.LIKELY, why=why)
         subject = dotted_name(target.value)
         if subject is not None:
             frame.store(subject, frame.by_name(subject.rpartition(".")[2], place))

@@ -20,7 +20,7 @@ _DEVICE_NAME = re.compile(r"(?:^|_)(?:device|dev)(?:_type|_id)?$|^device")
 _PINNED_NAME = re.compile(r"(?:^|_)pinned(?:_|$)")
 _LOADER_NAME = re.compile(r"(?:data_?)?loader$|_dl$")
 _HOST_SIDE = re.compile(
-    r"process(?:ing|or)|Process(?:ing|or)|tokeniz|dataset|data_|collat|multimodal/|transforms|"
+    r"process(?:ing|or)|Process(?:ing|or)|tokeniz|dataset|(?:^|[/_])data_|collat|multimodal/|transforms|"
     r"(?:image|audio|video|media)_utils|get_mrope|_parse_|to_rle|augment|prepare_(?:image|audio|video)"
 )
 # Code for the CPU as a device: `cpu_model_runner.py`, `CPUAttention`, `copy_blocks_cpu`; not `cpu/gpu_worker.py`.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from synclint.facts import facts_for
 from synclint.finding import Confidence
 from synclint.flow.lattice import UNKNOWN
-from synclint.flow.values import Keywords, Kind, Place, Value
+from synclint.flow.values import Keywords, Kind, Place, Value, Why
 
 if TYPE_CHECKING:
     from synclint.flow.frame import Frame
@@ -133,9 +133,17 @@ def emit_operation(
             operands[operand], expression = found
             if expression is not None:
                 expressions[operand] = expression
-    if name == "repeat_interleave" and "repeats" not in operands:
-        operands["repeats"] = tensor  # torch.repeat_interleave(repeats)
+    if name == "repeat_interleave":
+        operands["repeats"] = _beside(operands.get("repeats", tensor), tensor)  # torch.repeat_interleave(repeats)
     frame.emit(spelling, node, operands, expressions, flags)
+
+
+def _beside(other: Value, tensor: Value) -> Value:
+    """An operand that must be on the same device as the tensor."""
+    if other.kind is not Kind.TENSOR or other.place is not Place.UNKNOWN or not tensor.place.on_accelerator:
+        return other
+    likely = min(tensor.confidence, Confidence.LIKELY)
+    return other.replace(place=tensor.place, certainty=max(other.certainty, likely), sure=likely, why=tensor.why)
 
 
 def _perhaps(value: Value) -> Value:
@@ -193,6 +201,14 @@ _INSTANCES: dict[str, Value] = {
 def stream_or_event(dotted: str) -> Value | None:
     """The stream or event that a call gives, None where it gives none."""
     return _INSTANCES.get(dotted)
+
+
+def copied_by_helper(dotted: str, line: int) -> Value | None:
+    """What ``async_tensor_h2d(data, device=...)`` gives, in whatever project it is."""
+    if not dotted.endswith(".async_tensor_h2d"):
+        return None
+    why = Why(line, "`async_tensor_h2d` copies to the accelerator")
+    return Value(Kind.TENSOR, Place.ACCELERATOR, certainty=Confidence.LIKELY, sure=Confidence.LIKELY, why=why)
 
 
 def emit_synchronize(frame: Frame, node: ast.Call, receiver: ast.expr) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from synclint.finding import Confidence
@@ -52,8 +52,8 @@ def container_of(container: Value, index: Value, node: ast.Subscript) -> Value:
     known = container.kind is Kind.TENSOR and container.confidence is not Confidence.POSSIBLE
     if known or container.kind not in (Kind.UNKNOWN, Kind.TENSOR) or container.place is Place.CPU:
         return container
-    indices = index.items if isinstance(node.slice, ast.Tuple) and index.items is not None else (index,)
-    for one in indices:
+    for part, one in _pairs(index, node):
+        one = _by_name(part, one)
         if one.kind is Kind.TENSOR and one.place.on_accelerator and _tells(one, node):
             if container.kind is Kind.TENSOR:
                 return container.replace(
@@ -74,7 +74,7 @@ def _tells(index: Value, node: ast.Subscript) -> bool:
 
 def read_subscript(frame: Frame, tensor: Value, index: Value, node: ast.Subscript) -> Value:
     """``tensor[index]``, read: its sites and its value."""
-    parts = _parts(frame, tensor, index, node)
+    parts = _parts(tensor, index, node)
     if isinstance(node.ctx, ast.Load):
         for part in parts:
             if part.selects:
@@ -86,7 +86,7 @@ def read_subscript(frame: Frame, tensor: Value, index: Value, node: ast.Subscrip
 
 def write_subscript(frame: Frame, tensor: Value, index: Value, value: Value, node: ast.Subscript) -> None:
     """``tensor[index] = value``: its sites."""
-    parts = _parts(frame, tensor, index, node)
+    parts = _parts(tensor, index, node)
     selecting = [part for part in parts if part.selects]
     for part in parts:
         if part.is_number:
@@ -106,34 +106,54 @@ def write_subscript(frame: Frame, tensor: Value, index: Value, value: Value, nod
         frame.emit("Tensor.copy_", node, {"self": place, "source": value}, {"self": node.value}, flags)
 
 
-def _parts(frame: Frame, tensor: Value, index: Value, node: ast.Subscript) -> list[Part]:
+def _pairs(index: Value, node: ast.Subscript) -> list[tuple[ast.expr, Value]]:
+    """The indices of a subscript, with what they hold."""
     if isinstance(node.slice, ast.Tuple) and index.items is not None:
-        pairs: Iterable[tuple[ast.expr, Value]] = zip(node.slice.elts, index.items, strict=True)
-    else:
-        pairs = [(node.slice, index)]
-    return [Part(expression, _named(expression, value, tensor)) for expression, value in pairs]
+        return list(zip(node.slice.elts, index.items, strict=True))
+    return [(node.slice, index)]
 
 
-def _named(node: ast.expr, value: Value, tensor: Value) -> Value:
-    """An index in the light of its name, where inference does not know what it holds."""
-    if value.kind is not Kind.UNKNOWN and not (value.kind is Kind.TENSOR and value.dtype is None):
+def _parts(tensor: Value, index: Value, node: ast.Subscript) -> list[Part]:
+    return [Part(expression, _beside(expression, value, tensor)) for expression, value in _pairs(index, node)]
+
+
+def _by_name(node: ast.expr, value: Value) -> Value:
+    """A tensor in the light of its name, where inference does not know whether it is a mask."""
+    if value.kind is not Kind.TENSOR or value.dtype is not None:
         return value
     name = _name_of(node)
     if names_mask(name):
-        dtype = Dtype.BOOL
-    elif value.kind is Kind.TENSOR and names_positions(name):
-        dtype = Dtype.INT
+        return value.replace(dtype=Dtype.BOOL, certainty=min(value.certainty, Confidence.LIKELY))
+    if names_positions(name):
+        return value.replace(dtype=Dtype.INT, certainty=min(value.certainty, Confidence.LIKELY))
+    return value
+
+
+def _beside(node: ast.expr, value: Value, tensor: Value) -> Value:
+    """An index of ``tensor``. A mask of which nothing else is known is next to the tensor that it masks."""
+    value = _by_name(node, value)
+    if value.kind is Kind.TENSOR:
+        is_mask = value.dtype is Dtype.BOOL and value.place is Place.UNKNOWN
     else:
+        unknown = value.kind in (Kind.UNKNOWN, Kind.HOST) and value.const is None
+        is_mask = unknown and (_compares(node) or (value.kind is Kind.UNKNOWN and names_mask(_name_of(node))))
+    if not is_mask:
         return value
     likely = Confidence.LIKELY
-    if value.kind is Kind.TENSOR and (dtype is Dtype.INT or value.place is not Place.UNKNOWN):
-        return value.replace(dtype=dtype, certainty=min(value.certainty, likely))
-    # Next to the tensor that it masks, most likely.
-    return Value(
-        Kind.TENSOR, tensor.place, certainty=likely, sure=min(tensor.sure, likely), dtype=dtype, why=tensor.why
-    )
+    sure = min(tensor.sure, likely)
+    return Value(Kind.TENSOR, tensor.place, certainty=likely, sure=sure, dtype=Dtype.BOOL, why=value.why or tensor.why)
 
 
+def _compares(node: ast.expr) -> bool:
+    """``a == b``, ``~(a < b)``, ``(a > 0) & mask``: truth values, of whatever."""
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Invert):
+        return _compares(node.operand)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.BitAnd, ast.BitOr)):
+        return _compares(node.left) or _compares(node.right)
+    return isinstance(node, ast.Compare) and not any(isinstance(op, _IDENTITY) for op in node.ops)
+
+
+_IDENTITY = (ast.Is, ast.IsNot, ast.In, ast.NotIn)
 _RESHAPES = frozenset(
     """
     view reshape flatten squeeze unsqueeze expand expand_as contiguous clone detach bool to cpu cuda transpose permute

@@ -125,8 +125,12 @@ def _last_name(node: ast.expr | None) -> str:
     while True:
         if isinstance(node, ast.Subscript):
             node = node.value
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            if method("Tensor", node.func.attr) is None:
+                return node.func.attr
+            node = node.func.value
         elif isinstance(node, ast.Call):
-            node = node.func.value if isinstance(node.func, ast.Attribute) else node.func
+            node = node.func
         elif isinstance(node, ast.Attribute):
             return node.attr
         else:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from synclint.lint.statement import Statement
     from synclint.source import Source
 
+_LONGEST = 40
+"""The longest expression that a message shows."""
+
 
 @dataclass(slots=True)
 class Context:
@@ -70,6 +73,20 @@ class Context:
         """The source text of an expression or statement."""
         start, end = self.source.span(node)
         return self.source.data[start:end].decode("utf-8")
+
+    def shown(self, node: ast.expr | None, otherwise: str) -> str:
+        """The text of an expression in backticks where it is short and on one line, else ``otherwise``."""
+        text = self.written(node, "")
+        return f"`{text}`" if text else otherwise
+
+    def written(self, node: ast.expr | None, otherwise: str) -> str:
+        """The text of an expression to build on, such as ``x`` in ``x.fill_(0)``; as ``shown``, without backticks."""
+        text = "" if node is None else self.text(node)
+        return text if 0 < len(text) <= _LONGEST and "\n" not in text and "`" not in text else otherwise
+
+    def tensor_at(self, value: Value) -> str:
+        """What to call a tensor that has no short text."""
+        return "a CUDA tensor" if self.surely_on_cuda(value) else "a tensor on the accelerator"
 
     def fix(
         self,
