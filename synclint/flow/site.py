@@ -28,7 +28,6 @@ class Scope:
     owner: ast.ClassDef | None
     parent: Scope | None
     heat: Heat = Heat.WARM
-    heat_reason: str = ""
 
 
 @dataclass(eq=False, slots=True)
@@ -39,7 +38,8 @@ class Site:
     header holds it. ``operands`` names the values that the fact's conditions speak of (``self``, ``target``,
     ``data``, ``mask``, ``value``); ``arguments`` the expressions they came from. ``flags`` are call flags
     that are known: ``non_blocking``, ``dtype``, ... ``context`` says, for a condition, what asks for
-    the truth value: if, while, assert, and, or, not, ifexp, compare, comprehension, builtin.
+    the truth value: if, while, assert, and, or, not, ifexp, compare, comprehension, builtin. ``region`` is the part of
+    the function that it is in, where that does not run as often as the function.
     """
 
     node: ast.expr
@@ -52,3 +52,8 @@ class Site:
     flags: dict[str, bool | None] = field(default_factory=dict)
     context: str = ""
     confidence: Confidence = Confidence.LIKELY
+    region: Region | None = None
+
+    @property
+    def heat(self) -> Heat:
+        return heat_within(self.scope.heat, self.region)

@@ -1,0 +1,304 @@
+"""Which functions of a project call which, resolved from the outlines of its files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from synclint.flow.conventions import is_test_file
+from synclint.flow.nn_modules import is_nn_module
+from synclint.flow.outline import Outline
+from synclint.index.packages import Packages
+from synclint.index.project import Project
+from synclint.index.records import ClassRecord, FunctionRecord, ModuleRecord, Symbol
+
+_FEW = 3  # definitions of a method's name, for a call by that name alone to be taken as a call of one of them
+_MANY = 40  # classes that a mixin is mixed into: more are not looked at
+_CALLABLE = ("__call__", "forward")
+
+
+class Edge(NamedTuple):
+    """``callee`` is reached from the function that the edge starts from.
+
+    ``by_name``: nothing but the method's name says so. ``overrides``: it stands in for the function called.
+    """
+
+    callee: Symbol
+    by_name: bool = False
+    overrides: bool = False
+
+
+@dataclass(slots=True)
+class CallGraph:
+    """``functions``: all of the project, sorted. Edges by the function that they start from: ``plain`` ones of calls
+    that may always happen, ``guarded`` ones behind guards, ``looped`` ones in loops over data. ``imported``: what files
+    reach when they are imported, and ``passed`` what they then hand out. ``decorators`` of functions that have any;
+    ``module_constructors`` are those of ``nn.Module``s."""
+
+    functions: tuple[Symbol, ...]
+    plain: dict[Symbol, tuple[Edge, ...]] = field(default_factory=dict)
+    guarded: dict[Symbol, tuple[Edge, ...]] = field(default_factory=dict)
+    looped: dict[Symbol, tuple[Edge, ...]] = field(default_factory=dict)
+    imported: dict[str, tuple[Edge, ...]] = field(default_factory=dict)
+    passed: frozenset[Symbol] = frozenset()
+    decorators: dict[Symbol, tuple[str, ...]] = field(default_factory=dict)
+    module_constructors: set[Symbol] = field(default_factory=set)
+
+
+def call_graph(outlines: Mapping[str, Outline]) -> CallGraph:
+    """The call graph of the files whose outlines, by path, these are."""
+    return _Resolver(outlines).graph()
+
+
+class _Resolver:
+    def __init__(self, outlines: Mapping[str, Outline]) -> None:
+        self._outlines = outlines
+        self._project = Project(Packages(outlines), self._record)
+        self._heirs: dict[Symbol, list[Symbol]] = {}
+        self._overrides: dict[Symbol, list[Edge]] = {}
+        self._definitions: dict[str, list[Symbol]] = {}
+        self._named: dict[tuple[str, bool], tuple[Edge, ...]] = {}
+        self._mixed_in: dict[tuple[Symbol, str], list[Edge]] = {}
+
+    def _record(self, path: str) -> ModuleRecord | None:
+        found = self._outlines.get(path)
+        return None if found is None else found.record
+
+    def graph(self) -> CallGraph:
+        self._read_classes()
+        functions: list[Symbol] = []
+        graph = CallGraph(())
+        passed: set[Symbol] = set()
+        for path in sorted(self._outlines):
+            found = self._outlines[path]
+            record = found.record
+            file = _File(self, path, found)
+            for known in record.functions.values():
+                functions.append(self._function(Symbol(path, known.qualname), known, file, graph))
+            for owner in record.classes.values():
+                symbol = Symbol(path, owner.qualname)
+                names = _Class(file, symbol)
+                for known in owner.methods.values():
+                    functions.append(self._function(Symbol(path, known.qualname), known, names, graph))
+                if "__init__" in owner.methods and is_nn_module(self._project, symbol):
+                    graph.module_constructors.add(Symbol(path, f"{owner.qualname}.__init__"))
+            loose = found.calls.get("")
+            if loose is not None and loose.plain:
+                graph.imported[path] = file.edges(name for name in loose.plain if name[0] != "&")
+                passed.update(edge.callee for edge in file.edges(name for name in loose.plain if name[0] == "&"))
+        graph.functions = tuple(sorted(functions))
+        graph.passed = frozenset(passed)
+        return graph
+
+    def _function(self, symbol: Symbol, record: FunctionRecord, names: _File | _Class, graph: CallGraph) -> Symbol:
+        calls = self._outlines[symbol.path].calls.get(symbol.qualname)
+        overrides = self._overrides.get(symbol)
+        if record.decorators:
+            graph.decorators[symbol] = record.decorators
+        if calls is not None:
+            plain = names.edges(calls.plain)
+            if calls.guarded:
+                graph.guarded[symbol] = names.edges(calls.guarded)
+            if calls.looped:
+                graph.looped[symbol] = names.edges(calls.looped)
+        else:
+            plain = ()
+        if overrides:
+            plain = (*plain, *overrides)
+        if plain:
+            graph.plain[symbol] = plain
+        return symbol
+
+    # Classes
+
+    def _read_classes(self) -> None:
+        project = self._project
+        for path in sorted(self._outlines):
+            for owner in self._outlines[path].record.classes.values():
+                symbol = Symbol(path, owner.qualname)
+                for base in owner.bases:
+                    known = project.base(path, base)
+                    if known is not None:
+                        self._heirs.setdefault(known, []).append(symbol)
+                ancestors = project.ancestry(symbol)[1:]
+                for name in owner.methods:
+                    self._read_method(symbol, name, [(at, record) for at, record in ancestors])
+
+    def _read_method(self, owner: Symbol, name: str, ancestors: Iterable[tuple[Symbol, ClassRecord]]) -> None:
+        if name.startswith("__") and name != "__call__":
+            return
+        method = Symbol(owner.path, f"{owner.qualname}.{name}")
+        for at, record in ancestors:
+            if name in record.methods:
+                base = Symbol(at.path, f"{at.qualname}.{name}")
+                self._overrides.setdefault(base, []).append(Edge(method, overrides=True))
+                return
+        self._definitions.setdefault(name, []).append(method)
+
+    def method(self, owner: Symbol, name: str) -> Symbol | None:
+        found = self._project.method(owner, name)
+        return None if found is None else found.symbol
+
+    def constructors(self, owner: Symbol) -> list[Edge]:
+        found = (self.method(owner, name) for name in ("__init__", "__post_init__"))
+        return [Edge(symbol) for symbol in found if symbol is not None]
+
+    def inherited(self, owner: Symbol, name: str) -> Symbol | None:
+        """What ``super().name`` means in a class."""
+        for at, record in self._project.ancestry(owner)[1:]:
+            if name in record.methods:
+                return Symbol(at.path, f"{at.qualname}.{name}")
+        return None
+
+    def held(self, owner: Symbol, name: str) -> list[Symbol]:
+        """The classes of what ``self.name`` may hold."""
+        for at, _ in self._project.ancestry(owner):
+            names = self._outlines[at.path].holds.get(at.qualname, {}).get(name)
+            if names:
+                found = [self.member(at.path, dotted) for dotted in names]
+                return [one for one in found if one is not None and self._project.class_record(one) is not None]
+        return []
+
+    def mixed_in(self, owner: Symbol, name: str) -> list[Edge]:
+        """The methods that ``self.name`` means in a class that leaves them to the classes that it is a base of."""
+        key = (owner, name)
+        if key not in self._mixed_in:
+            pending, seen = list(self._heirs.get(owner, ())), {owner}
+            found: dict[Symbol, None] = {}
+            while pending and len(seen) < _MANY:
+                heir = pending.pop(0)
+                if heir not in seen:
+                    seen.add(heir)
+                    method = self.method(heir, name)
+                    if method is None:
+                        pending += self._heirs.get(heir, ())
+                    else:
+                        found[method] = None
+            self._mixed_in[key] = [Edge(method) for method in found]
+        return self._mixed_in[key]
+
+    # Names
+
+    def member(self, path: str, dotted: str) -> Symbol | None:
+        found = self._project.member(path, dotted)
+        return found if isinstance(found, Symbol) else None
+
+    def is_class(self, symbol: Symbol) -> bool:
+        return self._project.class_record(symbol) is not None
+
+    def of_project(self, dotted: str) -> bool:
+        return dotted.partition(".")[0] in self._project.packages.tops
+
+    def by_name(self, name: str, near: str) -> tuple[Edge, ...]:
+        in_tests = is_test_file(near)
+        key = (name, in_tests)
+        known = self._named.get(key)
+        if known is None:
+            found = [one for one in self._definitions.get(name, ()) if in_tests or not is_test_file(one.path)]
+            known = self._named[key] = tuple(Edge(one, by_name=True) for one in found) if len(found) <= _FEW else ()
+        return known
+
+
+class _File:
+    """The names in a file."""
+
+    def __init__(self, resolver: _Resolver, path: str, outline: Outline) -> None:
+        self.resolver = resolver
+        self.path = path
+        self.is_test = is_test_file(path)
+        self._record = outline.record
+        self._known: dict[str, tuple[Edge, ...]] = {}
+
+    def edges(self, names: Iterable[str]) -> tuple[Edge, ...]:
+        found: dict[Edge, None] = {}
+        for name in names:
+            for edge in self.meant(name):
+                found[edge] = None
+        return tuple(found)
+
+    def meant(self, name: str) -> tuple[Edge, ...]:
+        known = self._known.get(name)
+        if known is None:
+            known = self._known[name] = self._visible(self._meant(name))
+        return known
+
+    def _visible(self, edges: Iterable[Edge]) -> tuple[Edge, ...]:
+        """Without what a test calls of the code that it tests: that says nothing of how often the code runs."""
+        return tuple(edge for edge in edges if not self.is_test or is_test_file(edge.callee.path))
+
+    def _meant(self, name: str) -> Iterable[Edge]:
+        resolver = self.resolver
+        if name[0] == ".":
+            return resolver.by_name(name[1:], self.path)
+        if name[0] == "&":  # passed, not called
+            found = resolver.member(self.path, name[1:])
+            return () if found is None or resolver.is_class(found) else (Edge(found),)
+        found = resolver.member(self.path, name)
+        if found is not None:
+            return resolver.constructors(found) if resolver.is_class(found) else (Edge(found),)
+        head, dot, _ = name.partition(".")
+        if not dot or not resolver.of_project(self._record.imports.get(head, self._record.name)):
+            return ()
+        return resolver.by_name(name.rpartition(".")[2], self.path)
+
+
+class _Class:
+    """The names in the methods of a class."""
+
+    def __init__(self, file: _File, owner: Symbol) -> None:
+        self._file = file
+        self._resolver = file.resolver
+        self._owner = owner
+        self._known: dict[str, tuple[Edge, ...]] = {}
+
+    def edges(self, names: Iterable[str]) -> tuple[Edge, ...]:
+        found: dict[Edge, None] = {}
+        for name in names:
+            own = name.startswith(("self.", "super().")) or name == "cls"
+            for edge in self._meant(name) if own else self._file.meant(name):
+                found[edge] = None
+        return tuple(found)
+
+    def _meant(self, name: str) -> tuple[Edge, ...]:
+        known = self._known.get(name)
+        if known is None:
+            known = self._known[name] = tuple(self._own(name))
+        return known
+
+    def _own(self, name: str) -> Iterator[Edge]:
+        if name == "cls":
+            yield from self._resolver.constructors(self._owner)
+        elif name.startswith("super()."):
+            found = self._resolver.inherited(self._owner, name[8:])
+            if found is not None:
+                yield Edge(found)
+        else:
+            called = name.endswith("()")
+            yield from self._chain([self._owner], name[5:].removesuffix("()").split("."), called)
+
+    def _chain(self, owners: list[Symbol], names: list[str], called: bool) -> Iterator[Edge]:
+        """What ``owner.a.b`` reaches: methods, properties, and what an attribute that holds an object has."""
+        name, rest = names[0], names[1:]
+        held: list[Symbol] = []
+        met = False
+        for owner in owners:
+            method = self._resolver.method(owner, name)
+            if method is not None:
+                yield Edge(method)
+                met = True
+                continue
+            classes = self._resolver.held(owner, name)
+            held += classes
+            if not classes and owner == self._owner:
+                yield from self._resolver.mixed_in(owner, name)
+        if rest and held:
+            yield from self._chain(held, rest, called)
+        elif rest and called:
+            yield from self._resolver.by_name(rest[-1], self._file.path)
+        elif called and not rest:
+            for owner in held:
+                runs = (self._resolver.method(owner, one) for one in _CALLABLE)
+                yield from [Edge(method) for method in runs if method is not None][:1]
+            if not held and not met and len(owners) and owners[0] != self._owner:
+                yield from self._resolver.by_name(name, self._file.path)
