@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from typing import TYPE_CHECKING
 
 from synclint.lint import (
     Applicability,
@@ -18,9 +19,10 @@ from synclint.lint import (
     Site,
     Valid,
     Value,
-    host_data,
-    transfers,
 )
+
+if TYPE_CHECKING:
+    from synclint.lint import transfers
 
 _MASK_NAME = re.compile(r"(?:^|_)(?:masks?|multimodal|is_\w+)(?:_|$)")
 _NOT_SURELY_CUDA = "that the device is CUDA is not proven"
@@ -89,6 +91,8 @@ class BlockingTransfer(Rule):
     facts = frozenset({"blocking-h2d-copy", "blocking-h2d-copy-into"})
 
     def judge(self, site: Site, context: Context) -> Report | None:
+        from synclint.lint import host_data, transfers
+
         into = site.operation == "Tensor.copy_"
         source = site.operands["source" if into else "self"]
         target = site.operands["self" if into else "target"]
@@ -668,6 +672,8 @@ def _message(site: Site, context: Context, source: Value, target: Value) -> str:
 
 
 def _pinned(context: Context, message: str, transfer: transfers.Transfer, source: Value, target: Value) -> Report:
+    from synclint.lint import transfers
+
     if "memory_format" in transfer.extra:
         help_ = "a change of memory format goes through pageable memory: make it on the device, after the copy"
         return Report(message, help_)
@@ -677,6 +683,8 @@ def _pinned(context: Context, message: str, transfer: transfers.Transfer, source
 
 
 def _pageable(context: Context, message: str, transfer: transfers.Transfer, source: Value, target: Value) -> Report:
+    from synclint.lint import transfers
+
     flag = transfers.pageable_flag_fix(context, transfer, source, target)
     staged = _helper_fix(context, transfer, source, target)
     first, second = staged, flag
@@ -694,6 +702,8 @@ def _pageable(context: Context, message: str, transfer: transfers.Transfer, sour
 
 
 def _helper_fix(context: Context, transfer: transfers.Transfer, source: Value, target: Value) -> Fix | None:
+    from synclint.lint import transfers
+
     doubts = []
     if not context.surely_tensor(source) or (transfer.destination is not None and not context.surely_tensor(target)):
         doubts.append(transfers.MAYBE_NO_TENSOR)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from synclint.lint import Applicability, Context, Edit, Fix, Invalid, Kind, Place, Report, Rule, Site, Valid, Value
-from synclint.lint.scalars.bindings import Bindings
-from synclint.lint.scalars.values import values_in
+
+if TYPE_CHECKING:
+    from synclint.lint.scalars.bindings import Bindings
 
 _SINCE = (2, 9)
 _LONGEST_CHAIN = 8
@@ -273,6 +275,9 @@ class _Copied:
 
 def _follow(mask: ast.expr, site: Site, context: Context) -> _Copied | None:
     """The mask on the host that a mask on the device was copied from, None if none is at hand."""
+    from synclint.lint.scalars.bindings import Bindings
+    from synclint.lint.scalars.values import values_in
+
     function = site.scope.node
     if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
         return None

@@ -4,23 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
+from typing import TYPE_CHECKING
 
-from synclint.lint import (
-    Applicability,
-    Context,
-    Invalid,
-    Place,
-    Report,
-    Rule,
-    ScalarRead,
-    Site,
-    Valid,
-    batch_of,
-    cached_fix,
-    in_loop,
-    read_in_loop,
-    read_of,
-)
+from synclint.lint import Applicability, Context, Invalid, Place, Report, Rule, Site, Valid
+
+if TYPE_CHECKING:
+    from synclint.lint.scalars import ScalarRead
 
 _LOGGING = re.compile(
     r"print|log(?:_metrics?|_dict)?|add_scalars?|debug|info|warning|set_postfix|set_description|write|record"
@@ -456,6 +445,8 @@ class ScalarReadRule(Rule):
     )
 
     def judge(self, site: Site, context: Context) -> Report | None:
+        from synclint.lint.scalars import batch_of, cached_fix, read_of
+
         read = read_of(site)
         place = {Place.CUDA: "a CUDA tensor", Place.EITHER: "a tensor that may be on the accelerator"}
         what = place.get(site.operands["self"].place, "a tensor on the accelerator")
@@ -482,6 +473,8 @@ _HOST_OR_DEVICE = (
 
 def _help(read: ScalarRead, context: Context) -> str:
     """The alternative that the surroundings ask for, empty for none in particular."""
+    from synclint.lint.scalars import in_loop, read_in_loop
+
     statement = context.site.statement
     tensor = read_in_loop(context, read)
     if tensor is not None:

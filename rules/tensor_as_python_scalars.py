@@ -2,19 +2,7 @@
 
 from __future__ import annotations
 
-from synclint.lint import (
-    Applicability,
-    Context,
-    Invalid,
-    Report,
-    Rule,
-    Site,
-    Valid,
-    batch_of,
-    cached_fix,
-    read_in_loop,
-    read_of,
-)
+from synclint.lint import Applicability, Context, Invalid, Report, Rule, Site, Valid
 
 
 class TensorAsPythonScalars(Rule):
@@ -336,6 +324,8 @@ class TensorAsPythonScalars(Rule):
     )
 
     def judge(self, site: Site, context: Context) -> Report | None:
+        from synclint.lint.scalars import batch_of, cached_fix, read_in_loop, read_of
+
         read = read_of(site)
         if read is None:
             return None

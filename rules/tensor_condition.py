@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+from typing import TYPE_CHECKING
 
 from synclint.lint import Applicability, Context, Invalid, Report, Rule, Site, Valid
-from synclint.lint.clamp import clamp_always, clamp_guard, clamp_where, weigh
-from synclint.lint.conditions import Condition, condition_of
+
+if TYPE_CHECKING:
+    from synclint.lint.conditions import Condition
 
 _HELP = {
     "if": "choose on the device with `torch.where(condition, a, b)`, or decide from host data, once, before the loop",
@@ -366,6 +368,9 @@ class TensorCondition(Rule):
     )
 
     def judge(self, site: Site, context: Context) -> Report | None:
+        from synclint.lint.clamp import clamp_always, clamp_guard, clamp_where, weigh
+        from synclint.lint.conditions import condition_of
+
         condition = condition_of(context)
         if condition.spokesman is not site:
             return None

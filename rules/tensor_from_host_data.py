@@ -18,12 +18,12 @@ from synclint.lint import (
     Site,
     Valid,
     Value,
-    host_data,
-    transfers,
 )
 
 if TYPE_CHECKING:
     import libcst as cst
+
+    from synclint.lint import host_data, transfers
 
 _FILL = "fill it on the device: the number travels with the kernel"
 _STAGE = "make it with `{}`, which stages the data in pinned memory and only queues the copy"
@@ -101,6 +101,8 @@ class TensorFromHostData(Rule):
     facts = frozenset({"tensor-from-host-data", "tensor-from-device-scalars", "blocking-h2d-copy"})
 
     def judge(self, site: Site, context: Context) -> Report | None:
+        from synclint.lint import host_data
+
         if site.fact.id == "blocking-h2d-copy":
             return _judge_moved(site, context)
         constructor = host_data.read(context, site.node)
@@ -705,6 +707,8 @@ def _written(context: Context, node: ast.expr) -> str:
 
 
 def _judge_made(site: Site, context: Context, constructor: host_data.Constructor) -> Report:
+    from synclint.lint import host_data, transfers
+
     message = _message(site, context)
     target, data = site.operands["target"], site.operands["data"]
     if set(constructor.given) - _KNOWN:
@@ -733,6 +737,8 @@ def _requires_grad(constructor: host_data.Constructor) -> bool:
 
 def _helper_fix(context: Context, constructor: host_data.Constructor, target: Value, data: Value) -> Fix | None:
     """The constructor's call replaced by one of the helper."""
+    from synclint.lint import host_data, transfers
+
     given = dict(constructor.given)
     dtype = _dtype_text(context, constructor)
     if dtype is None:
@@ -791,6 +797,8 @@ def _torch(context: Context, constructor: host_data.Constructor) -> str:
 
 
 def _order_doubt(given: dict[str, ast.expr]) -> str:
+    from synclint.lint import transfers
+
     ordered = [given[name] for name in ("data", "dtype", "device") if name in given]
     written = [node for node in given.values() if node in ordered]
     return transfers.order_doubt(written, ordered)
@@ -834,6 +842,8 @@ def _full_call(
     """
     import libcst as cst
 
+    from synclint.lint import transfers
+
     node = context.statement.node(constructor.call)
     if constructor.function not in _FILLED or not isinstance(node, cst.Call):
         return None
@@ -869,6 +879,8 @@ def _full_call(
 
 def _dtype_name(context: Context, constructor: host_data.Constructor) -> str | None:
     """The name of the dtype that is asked for, None if none is, empty if it is not known."""
+    from synclint.lint import transfers
+
     given = constructor.given.get("dtype")
     if given is None or (isinstance(given, ast.Constant) and given.value is None):
         return "" if constructor.function == "new_tensor" else None
@@ -879,6 +891,8 @@ def _dtype_name(context: Context, constructor: host_data.Constructor) -> str | N
 
 
 def _judge_moved(site: Site, context: Context) -> Report | None:
+    from synclint.lint import host_data, transfers
+
     receiver = site.arguments.get("self")
     constructor = host_data.read(context, receiver) if receiver is not None else None
     if constructor is None or _holds_device_tensors(context, constructor.call):
@@ -929,6 +943,8 @@ def _send_fix(
     site: Site,
 ) -> Fix | None:
     """The helper in the place of the move: given the data itself where that is the same, else the tensor."""
+    from synclint.lint import host_data, transfers
+
     source, target = site.operands["self"], site.operands["target"]
     device, dtype, doubt = given
     doubts = [doubt]

@@ -39,7 +39,7 @@ class Settings:
     ``per_file_ignores`` pairs a gitignore pattern (relative to ``root``; a leading ``!`` turns it round) with
     such selectors. ``confidence`` and ``heat`` are the lowest that are reported. ``h2d_helper`` is
     ``package.module:function``. ``target_torch`` is the oldest torch (major, minor) that the code must run on, None
-    for the newest known. ``dependencies`` are the normalised names of the project's unconditional
+    where nothing says. ``dependencies`` are the normalised names of the project's unconditional
     ``[project] dependencies``. ``root`` is the folder that patterns and the project start from.
     """
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from synclint.discover import discover
-from synclint.flow.conventions import is_test_file
+from synclint.flow.conventions import is_side_file, top_folder
 from synclint.flow.link import InProject, Linker
 from synclint.flow.module import ModuleFlow
 from synclint.flow.pickled import dump, load
@@ -69,7 +69,8 @@ class Member(NamedTuple):
     module: str
 
     def place(self) -> InProject:
-        return InProject(linker(self.store), self.root, self.path, self.module)
+        links = _links(self.store)
+        return InProject(links.linker, self.root, self.path, self.module, links.digest(self.path))
 
 
 class ProjectFiles:
@@ -125,7 +126,7 @@ def read_file(task: Task) -> Entry:
     """What one file says to the others; nothing when it cannot be parsed (which linting it reports)."""
     try:
         source = Source.read(task.file, shown=task.path)
-        digest = hashlib.blake2b(source.data, digest_size=16).digest()
+        digest = source.digest
         record, summary = _learn(source, task)
     except (SourceError, RecursionError):
         digest, record, summary = b"", ModuleRecord(task.path, task.module), Summary()
@@ -144,9 +145,13 @@ def _learn(source: Source, task: Task) -> tuple[ModuleRecord, Summary]:
 
 
 @lru_cache(maxsize=8)
+def _links(store: str) -> _Links:
+    return _Links(Store(store, version()))
+
+
 def linker(store: str) -> Linker:
-    """What answers for the project whose store this is, once for each process."""
-    return _Links(Store(store, version())).linker
+    """What answers for the project whose store this is, made once for each process."""
+    return _links(store).linker
 
 
 class _Links:
@@ -156,8 +161,13 @@ class _Links:
         self._store = store
         self._records: dict[str, ModuleRecord | None] = {}
         self._summaries: dict[str, Summary | None] = {}
-        packages = Packages(store.files())
+        self._files = store.files()
+        packages = Packages(self._files)
         self.linker = Linker(Project(packages, self._record), self._summary, self._callers, self._owners)
+
+    def digest(self, path: str) -> bytes:
+        known = self._files.get(path)
+        return b"" if known is None else known.digest
 
     def _record(self, path: str) -> ModuleRecord | None:
         if path not in self._records:
@@ -207,8 +217,8 @@ def _inside(root: str, file: Path | str) -> str:
 def _stamps(root: str, settings: Settings, named: Iterable[str]) -> dict[str, Stamp]:
     """The Python files of a project by their path in it."""
     named = list(named)
-    # What tests pass and assign says nothing about the code that they test.
-    with_tests = any(is_test_file(_inside(root, file)) for file in named)
+    # What tests and examples pass and assign says nothing about the code that they use.
+    sides = {top_folder(path) for path in (_inside(root, file) for file in named) if is_side_file(path)}
     found = discover(
         [root, *named],
         exclude=settings.exclude,
@@ -219,7 +229,7 @@ def _stamps(root: str, settings: Settings, named: Iterable[str]) -> dict[str, St
     stamps: dict[str, Stamp] = {}
     for file in found:
         path = _inside(root, file)
-        if path.endswith(".py") and (with_tests or not is_test_file(path)):
+        if path.endswith(".py") and (not is_side_file(path) or top_folder(path) in sides):
             try:
                 status = os.stat(file)
             except OSError:

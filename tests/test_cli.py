@@ -47,7 +47,7 @@ def findings_in(source: Source, rule: type[Wait] | type[Hold]) -> Iterator[Findi
         start = source.data.find(word, start + 1)
 
 
-def toy_check(source: Source, settings: Any, rules: Any) -> list[Finding]:
+def toy_check(source: Source, settings: Any, rules: Any, place: Any = None) -> list[Finding]:
     source.tree  # noqa: B018
     if b"crash" in source.data:
         raise RuntimeError("the engine broke")
@@ -373,7 +373,7 @@ def test_a_file_that_cannot_be_written_is_an_error_and_its_findings_stay(capsys:
 def test_a_file_that_changes_meanwhile_is_not_written(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def check_and_touch(source: Source, settings: Any, rules: Any) -> list[Finding]:
+    def check_and_touch(source: Source, settings: Any, rules: Any, place: Any = None) -> list[Finding]:
         Path("a.py").write_text("edited()\n")
         return toy_check(source, settings, rules)
 
@@ -387,7 +387,7 @@ def test_a_file_that_changes_meanwhile_is_not_written(
 def test_fixes_that_do_not_settle_are_reported(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def grow(source: Source, settings: Any, rules: Any) -> list[Finding]:
+    def grow(source: Source, settings: Any, rules: Any, place: Any = None) -> list[Finding]:
         fix = Fix(Applicability.SAFE, "grow", (source.edit(0, 0, "x = 1\n"),))
         place = (1, 1, 1, 1, Direction.D2H, Heat.HOT, Confidence.CERTAIN, (1, 1))
         return [Finding("SYN201", "scalar-read", "it grows", source.path, *place, fix=fix)]

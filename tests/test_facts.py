@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from synclint import facts
-from synclint.facts import schema
+from synclint.facts import schema, table
 
 if TYPE_CHECKING:
     from synclint.facts import Fact
@@ -145,8 +145,34 @@ def test_a_malformed_result_is_refused_with_file_and_line(old: str, new: str, li
 def test_every_table_of_the_folder_is_read() -> None:
     read = {*facts._FACTS, *facts._RESULTS.values()}
     assert {path.stem for path in FOLDER.glob("*.toml")} == read
-    for file in set(facts._RESULTS.values()):
-        assert facts._results(file)
+
+
+def test_every_fact_is_found_by_what_it_is_about() -> None:
+    found = []
+    for file in facts._FACTS:
+        found += schema.read_facts((FOLDER / f"{file}.toml").read_text(encoding="utf-8"), file)
+    assert found == list(facts.all_facts()), "no id is in two files"
+    for fact in found:
+        assert all(fact in facts.facts_for(spelling) for spelling in fact.spellings)
+
+
+@pytest.mark.parametrize("file", sorted(set(facts._RESULTS.values())))
+def test_every_result_is_found_by_its_name(file: str) -> None:
+    entries = schema.read_results((FOLDER / f"{file}.toml").read_text(encoding="utf-8"), file)
+    assert entries == tuple(facts._results(file))
+    for entry in entries:
+        assert facts._RESULTS[entry.owner] == file, f"{file}.toml:{entry.line}: its owner is looked up in another file"
+        assert all(facts._result(entry.owner, entry.kind, name) == entry.result for name in entry.names)
+
+
+def test_an_entry_is_parsed_when_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "FOLDER", tmp_path)
+    (tmp_path / "half.toml").write_text(GOOD_FACT.replace('id = "second"', 'id = "Second"'), encoding="utf-8")
+    half = table.Table("half", schema.read_facts)
+    assert [fact.id for fact in half.about("Tensor.item")] == ["first"]
+    assert list(half.about("Tensor.ite")) == []
+    with pytest.raises(facts.FactsError, match=r"^half\.toml:17: .*not kebab-case"):
+        list(half.about("Tensor.to"))
 
 
 NEEDED = {
@@ -230,6 +256,10 @@ def test_entries_of_the_vocabulary() -> None:
     assert {"non-blocking", "self.cuda", "data.holds-cuda", "value.scalar"} <= facts.VOCABULARY
 
 
+#: What Python does with a tensor, by builtins and without a name.
+OPERATORS = "int|float|complex|bool|len|truth|[gs]etitem|assign|index|iter|in|sorted|min|max|any|all"
+
+
 @pytest.mark.parametrize("fact", facts.all_facts(), ids=lambda fact: fact.id)
 def test_torch_knows_what_facts_speak_of(fact: Fact) -> None:
     torch = pytest.importorskip("torch")
@@ -244,7 +274,7 @@ def test_torch_knows_what_facts_speak_of(fact: Fact) -> None:
         if spelling.startswith(("Tensor.", "torch.")):
             attrgetter(spelling.removeprefix("torch."))(torch)
         else:
-            assert re.fullmatch(r"(int|float|complex|bool|len|truth|[gs]etitem)\(Tensor\)|operator\.index", spelling)
+            assert re.fullmatch(rf"({OPERATORS})\(Tensor\)|operator\.index", spelling)
 
 
 @pytest.mark.parametrize("fact", facts.all_facts(), ids=lambda fact: fact.id)
@@ -263,7 +293,8 @@ def test_snippets_run_and_say_nothing(fact: Fact, capfd: pytest.CaptureFixture[s
 def test_the_package_needs_no_torch_and_is_read_lazily() -> None:
     code = (
         "import sys; from synclint import facts; read = facts._results.cache_info;"
-        "assert read().currsize == 0 and 'tomllib' not in sys.modules;"
+        "assert facts.facts_for('Tensor.nothing') == ();"
+        "assert read().currsize == 0 and not {'tomllib', 'tomli'} & set(sys.modules);"
         "facts.method('Tensor', 'item'); assert read().currsize == 1;"
         "facts.function('torch.nn.functional.relu'); assert read().currsize == 2;"
         "assert not {'torch', 'numpy', 'libcst'} & set(sys.modules)"

@@ -441,8 +441,8 @@ def share_memory(one: Any, other: Any) -> bool:
 
 
 def rows_of(owner: str) -> list[tuple[Row, Result]]:
-    table = facts._results(facts._RESULTS[owner])
-    return [(row, result) for row, result in table.items() if row[0] == owner]
+    entries = [entry for entry in facts._results(facts._RESULTS[owner]) if entry.owner == owner]
+    return [((owner, entry.kind, name), entry.result) for entry in entries for name in entry.names]
 
 
 OWNERS = sorted(owner for owner in facts._RESULTS if owner not in ("einops", "triton"))

@@ -105,7 +105,7 @@ def _selection_options(parser: argparse.ArgumentParser) -> None:
     add("--per-file-ignores", action="extend", type=_pairs, metavar="PATTERN:RULE", default=[], help=text)
     add("--confidence", choices=("possible", "likely", "certain"), help="how sure a finding must be (default: likely)")
     add("--heat", choices=("cold", "warm", "hot"), help="how often its line must run (default: warm)")
-    add("--target-torch", metavar="VERSION", help="the oldest torch to support: 2.9, or a range (default: the newest)")
+    add("--target-torch", metavar="VERSION", help="the oldest torch to support: 2.9, or a range (default: 2.14)")
 
 
 def _file_options(add: Callable[..., object]) -> None:

@@ -1,12 +1,12 @@
 """What PyTorch does, as data: where the host waits (facts) and what calls return (results).
 
-Tables are read on first use, one file at a time. Names are canonical: ``torch.nn.functional.relu``, ``numpy.array``.
+Tables are read on first use, and parsed entry by entry (see ``table.py``). Names are canonical:
+``torch.nn.functional.relu``, ``numpy.array``.
 """
 
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synclint.facts.schema import (
@@ -19,9 +19,12 @@ from synclint.facts.schema import (
     read_facts,
     read_results,
 )
+from synclint.facts.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from synclint.facts.schema import Entry
 
 __all__ = [
     "VOCABULARY",
@@ -38,8 +41,6 @@ __all__ = [
     "function",
     "method",
 ]
-
-_FOLDER = Path(__file__).parent
 
 _FACTS = (
     "scalar_reads", "transfers", "host_data", "masks", "sizes", "indexing", "explicit_waits", "libraries",
@@ -121,9 +122,11 @@ def fact(id: str) -> Fact:
     return _facts_by_id()[id]
 
 
+@cache
 def facts_for(spelling: str) -> tuple[Fact, ...]:
     """The facts about one Python form (``Tensor.item``, ``int(Tensor)``, ``torch.tensor``), none for most names."""
-    return _facts_by_spelling().get(spelling, ())
+    mentioned = [fact for table in _fact_tables() for fact in table.about(spelling)]
+    return tuple(fact for fact in mentioned if spelling in fact.spellings)
 
 
 def applies(fact: Fact, answers: Callable[[str], bool | None], torch: tuple[int, int] | None) -> bool | None:
@@ -164,38 +167,27 @@ def attribute(type_name: str, name: str) -> Result | None:
 
 
 def _lookup(owner: str, kind: str, name: str) -> Result | None:
-    file = _RESULTS.get(owner)
-    return None if file is None else _results(file).get((owner, kind, name))
+    return _result(owner, kind, name) if owner in _RESULTS else None
 
 
 @cache
-def _results(file: str) -> dict[tuple[str, str, str], Result]:
-    path = _FOLDER / f"{file}.toml"
-    table: dict[tuple[str, str, str], Result] = {}
-    for entry in read_results(path.read_text(encoding="utf-8"), path.name):
-        if _RESULTS.get(entry.owner) != file:
-            raise FactsError(f"{path.name}:{entry.line}: {entry.owner!r} has no entries in this file")
-        for name in entry.names:
-            table[entry.owner, entry.kind, name] = entry.result
-    return table
+def _result(owner: str, kind: str, name: str) -> Result | None:
+    for entry in _results(_RESULTS[owner]).about(name):
+        if (entry.owner, entry.kind) == (owner, kind) and name in entry.names:
+            return entry.result
+    return None
+
+
+@cache
+def _results(file: str) -> Table[Entry]:
+    return Table(file, read_results)
+
+
+@cache
+def _fact_tables() -> tuple[Table[Fact], ...]:
+    return tuple(Table(file, read_facts) for file in _FACTS)
 
 
 @cache
 def _facts_by_id() -> dict[str, Fact]:
-    found: dict[str, Fact] = {}
-    for file in _FACTS:
-        path = _FOLDER / f"{file}.toml"
-        for entry in read_facts(path.read_text(encoding="utf-8"), path.name):
-            if entry.id in found:
-                raise FactsError(f"{path.name}:1: id {entry.id!r} is already used in another file")
-            found[entry.id] = entry
-    return found
-
-
-@cache
-def _facts_by_spelling() -> dict[str, tuple[Fact, ...]]:
-    found: dict[str, tuple[Fact, ...]] = {}
-    for entry in all_facts():
-        for spelling in entry.spellings:
-            found[spelling] = (*found.get(spelling, ()), entry)
-    return found
+    return {fact.id: fact for table in _fact_tables() for fact in table}

@@ -228,11 +228,14 @@ class _Malformed(Exception):
     """What is wrong with an entry; the reader adds where."""
 
 
-def read_facts(text: str, file: str) -> tuple[Fact, ...]:
-    """The facts in the TOML ``text``; ``file`` is the name that errors show. Raises FactsError."""
+def read_facts(text: str, file: str, start: int = 1) -> tuple[Fact, ...]:
+    """The facts in the TOML ``text``, which starts in the line ``start`` of the file that errors name.
+
+    Raises FactsError.
+    """
     facts: list[Fact] = []
     seen: set[str] = set()
-    for line, entry in _entries(text, file, "fact"):
+    for line, entry in _entries(text, file, start, "fact"):
         try:
             fact = _fact(entry)
             if fact.id in seen:
@@ -244,11 +247,11 @@ def read_facts(text: str, file: str) -> tuple[Fact, ...]:
     return tuple(facts)
 
 
-def read_results(text: str, file: str) -> tuple[Entry, ...]:
-    """The result entries in the TOML ``text``; ``file`` is the name that errors show. Raises FactsError."""
+def read_results(text: str, file: str, start: int = 1) -> tuple[Entry, ...]:
+    """The result entries in the TOML ``text``, as :func:`read_facts` reads facts. Raises FactsError."""
     entries: list[Entry] = []
     seen: set[tuple[str, str, str]] = set()
-    for line, raw in _entries(text, file, "result"):
+    for line, raw in _entries(text, file, start, "result"):
         try:
             entry = _result(line, raw)
             keys = [(entry.owner, entry.kind, name) for name in entry.names]
@@ -262,7 +265,7 @@ def read_results(text: str, file: str) -> tuple[Entry, ...]:
     return tuple(entries)
 
 
-def _entries(text: str, file: str, table: str) -> list[tuple[int, Mapping[str, Any]]]:
+def _entries(text: str, file: str, start: int, table: str) -> list[tuple[int, Mapping[str, Any]]]:
     if sys.version_info >= (3, 11):
         import tomllib
     else:
@@ -272,15 +275,15 @@ def _entries(text: str, file: str, table: str) -> list[tuple[int, Mapping[str, A
     except tomllib.TOMLDecodeError as error:
         at = re.search(r"\(at line (\d+)", str(error))
         line = int(at[1]) if at else text.count("\n") + 1
-        raise FactsError(f"{file}:{line}: {error}") from None
+        raise FactsError(f"{file}:{start + line - 1}: {error}") from None
     header = f"[[{table}]]"
-    lines = [number for number, line in enumerate(text.splitlines(), 1) if line.strip() == header]
+    lines = [number for number, line in enumerate(text.splitlines(), start) if line.strip() == header]
     for key in document:
         if key != table:
-            raise FactsError(f"{file}:1: unknown table {key!r}, only {header} entries are allowed")
+            raise FactsError(f"{file}:{start}: unknown table {key!r}, only {header} entries are allowed")
     found = document.get(table, [])
     if not isinstance(found, list) or len(found) != len(lines):
-        raise FactsError(f"{file}:1: entries must be written as {header}, alone on a line")
+        raise FactsError(f"{file}:{start}: entries must be written as {header}, alone on a line")
     return list(zip(lines, found, strict=True))
 
 

@@ -9,20 +9,23 @@ from functools import lru_cache
 from synclint.finding import Confidence
 from synclint.flow.lattice import HOST, NONE, OBJECT, UNKNOWN, join_all
 from synclint.flow.origins import Called, Named
-from synclint.flow.values import Kind, Place, Value
+from synclint.flow.values import Dtype, Kind, Place, Value
 from synclint.index.names import dotted_name
 
 _TENSOR = Value(Kind.TENSOR)
+_STREAMS = ("torch.cuda.Stream", "torch.Stream", "torch.cuda.Event", "torch.Event")
 _NAMES: dict[str, Value] = {
     "torch.Tensor": _TENSOR,
-    "torch.LongTensor": _TENSOR,
+    "torch.LongTensor": Value(Kind.TENSOR, dtype=Dtype.INT),
+    "torch.IntTensor": Value(Kind.TENSOR, dtype=Dtype.INT),
+    "torch.ByteTensor": Value(Kind.TENSOR, dtype=Dtype.INT),
+    "torch.BoolTensor": Value(Kind.TENSOR, dtype=Dtype.BOOL),
+    # Written where any floating tensor is meant, and where any tensor is.
     "torch.FloatTensor": _TENSOR,
-    "torch.IntTensor": _TENSOR,
-    "torch.BoolTensor": _TENSOR,
     "torch.HalfTensor": _TENSOR,
-    "torch.ByteTensor": _TENSOR,
     "torch.cuda.FloatTensor": Value(Kind.TENSOR, Place.CUDA),
     "torch.cuda.LongTensor": Value(Kind.TENSOR, Place.CUDA),
+    **{name: Value(Kind.EXTERNAL, ref=name) for name in _STREAMS},
     "torch.nn.Parameter": _TENSOR,
     "torch.nn.Module": Value(Kind.MODULE),
     "torch.device": Value(Kind.DEVICE, Place.ACCELERATOR, sure=Confidence.LIKELY),
@@ -40,6 +43,7 @@ _CONTAINERS = frozenset(
     MutableSequence
     """.split()
 )
+_TUPLES = frozenset(("tuple", "Tuple"))
 _MAPPINGS = frozenset(
     """
     dict Dict Mapping MutableMapping OrderedDict defaultdict DefaultDict
@@ -103,9 +107,9 @@ def _subscripted(node: ast.Subscript, resolve: Resolver) -> Value:
     if last in ("Annotated", "Final", "ClassVar", "Required", "NotRequired"):
         return annotated(inner[0], resolve)
     if last in ("tuple", "Tuple") and not any(isinstance(part, ast.Constant) and part.value is ... for part in inner):
-        return Value(Kind.SEQUENCE, items=tuple(annotated(part, resolve) for part in inner))
+        return Value(Kind.SEQUENCE, items=tuple(annotated(part, resolve) for part in inner), ref="tuple")
     if last in _CONTAINERS:
-        return Value(Kind.SEQUENCE, element=annotated(inner[0], resolve))
+        return Value(Kind.SEQUENCE, element=annotated(inner[0], resolve), ref="tuple" if last in _TUPLES else None)
     if last in _MAPPINGS:
         return Value(Kind.MAPPING, element=annotated(inner[-1], resolve))
     if last == "Literal":

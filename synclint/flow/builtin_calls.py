@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from synclint.flow.conventions import value_by_name
+from synclint.flow.iteration import COMPARING, read_compared
 from synclint.flow.lattice import HOST, NONE, UNKNOWN, element_of, element_value, join_all
+from synclint.flow.operations import read_number
 from synclint.flow.values import Keywords, Kind, Value
 
 if TYPE_CHECKING:
@@ -20,6 +22,11 @@ def call_builtin(frame: Frame, node: ast.Call, name: str, arguments: Sequence[Va
         if first.kind is Kind.TENSOR:
             frame.emit(f"{name}(Tensor)", node, {"self": first}, {"self": node.args[0]})
         return HOST
+    if name in COMPARING:
+        read_compared(frame, node, name, arguments)
+    elif name == "range":
+        for argument, value in zip(node.args, arguments, strict=False):
+            read_number(frame, argument, value)
     handler = _BUILTIN.get(name)
     return handler(frame, node, first, arguments) if handler is not None else UNKNOWN
 
@@ -34,6 +41,10 @@ def _sequence_of_first(frame: Frame, node: ast.Call, first: Value, arguments: Se
     if first.kind is Kind.SEQUENCE and first.items is not None:
         return Value(Kind.SEQUENCE, items=first.items, length=first.length, fresh=True)
     return Value(Kind.SEQUENCE, element=element_value(first), fresh=True)
+
+
+def _tuple_of_first(frame: Frame, node: ast.Call, first: Value, arguments: Sequence[Value]) -> Value:
+    return _sequence_of_first(frame, node, first, arguments).replace(ref="tuple")
 
 
 def _map(frame: Frame, node: ast.Call, first: Value, arguments: Sequence[Value]) -> Value:
@@ -94,7 +105,8 @@ _BUILTIN: dict[str, Callable[[Frame, ast.Call, Value, Sequence[Value]], Value]] 
         ],
         _host,
     ),
-    **dict.fromkeys(("list", "tuple", "sorted", "set", "frozenset", "reversed", "iter"), _sequence_of_first),
+    "tuple": _tuple_of_first,
+    **dict.fromkeys(("list", "sorted", "set", "frozenset", "reversed", "iter"), _sequence_of_first),
     "map": _map,
     "filter": lambda frame, node, first, arguments: arguments[1] if len(arguments) > 1 else UNKNOWN,
     "enumerate": _enumerate,

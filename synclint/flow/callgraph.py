@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from synclint.flow.conventions import is_test_file
+from synclint.flow.conventions import counts_for, is_side_file, top_folder
 from synclint.flow.nn_modules import is_nn_module
 from synclint.flow.outline import Outline
 from synclint.index.packages import Packages
@@ -58,7 +58,7 @@ class _Resolver:
         self._heirs: dict[Symbol, list[Symbol]] = {}
         self._overrides: dict[Symbol, list[Edge]] = {}
         self._definitions: dict[str, list[Symbol]] = {}
-        self._named: dict[tuple[str, bool], tuple[Edge, ...]] = {}
+        self._named: dict[tuple[str, str], tuple[Edge, ...]] = {}
         self._mixed_in: dict[tuple[Symbol, str], list[Edge]] = {}
 
     def _record(self, path: str) -> ModuleRecord | None:
@@ -191,11 +191,10 @@ class _Resolver:
         return dotted.partition(".")[0] in self._project.packages.tops
 
     def by_name(self, name: str, near: str) -> tuple[Edge, ...]:
-        in_tests = is_test_file(near)
-        key = (name, in_tests)
+        key = (name, top_folder(near) if is_side_file(near) else "")
         known = self._named.get(key)
         if known is None:
-            found = [one for one in self._definitions.get(name, ()) if in_tests or not is_test_file(one.path)]
+            found = [one for one in self._definitions.get(name, ()) if counts_for(near, one.path) and (key[1] or not is_side_file(one.path))]
             known = self._named[key] = tuple(Edge(one, by_name=True) for one in found) if len(found) <= _FEW else ()
         return known
 
@@ -206,7 +205,7 @@ class _File:
     def __init__(self, resolver: _Resolver, path: str, outline: Outline) -> None:
         self.resolver = resolver
         self.path = path
-        self.is_test = is_test_file(path)
+        self._is_side = is_side_file(path)
         self._record = outline.record
         self._known: dict[str, tuple[Edge, ...]] = {}
 
@@ -225,7 +224,7 @@ class _File:
 
     def _visible(self, edges: Iterable[Edge]) -> tuple[Edge, ...]:
         """Without what a test calls of the code that it tests: that says nothing of how often the code runs."""
-        return tuple(edge for edge in edges if not self.is_test or is_test_file(edge.callee.path))
+        return tuple(edge for edge in edges if not self._is_side or counts_for(self.path, edge.callee.path))
 
     def _meant(self, name: str) -> Iterable[Edge]:
         resolver = self.resolver

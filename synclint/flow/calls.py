@@ -13,10 +13,11 @@ from synclint.flow.builtin_calls import call_builtin
 from synclint.flow.construct import CONSTRUCTORS, LEGACY, construct, construct_device, construct_legacy
 from synclint.flow.container_calls import method_of_mapping, method_of_sequence
 from synclint.flow.conventions import TENSOR_METHODS, gives_device, names_host_memory, names_loss, value_by_name
-from synclint.flow.origins import Attribute, Defined, Held, Named, Origin, attribute_of, called
 from synclint.flow.lattice import HOST, NONE, OBJECT, UNKNOWN, element_of
+from synclint.flow.operations import emit_function, emit_synchronize, stream_or_event
+from synclint.flow.origins import Attribute, Defined, Held, Named, Origin, attribute_of, called
 from synclint.flow.places import LIKELY_ACCELERATOR
-from synclint.flow.tensor_calls import emit_method, tensor_method
+from synclint.flow.tensor_calls import tensor_method
 from synclint.flow.tensors import apply_result
 from synclint.flow.values import Keywords, Kind, Place, Value, Why
 from synclint.index.names import dotted_name
@@ -167,10 +168,13 @@ def _external(frame: Frame, node: ast.Call, dotted: str, arguments: Sequence[Val
     if dotted.startswith("torch.Tensor.") and arguments:
         return tensor_method(frame, node, dotted[13:], arguments[0], arguments[1:], keywords)
     owner, _, name = dotted.rpartition(".")
+    if dotted.startswith("torch."):
+        emit_function(frame, node, dotted, arguments, keywords)
     result = function(dotted)
+    made = stream_or_event(dotted)
+    if made is not None:
+        return made
     if result is not None:
-        if owner == "torch" and arguments and arguments[0].kind is Kind.TENSOR:
-            emit_method(frame, node, f"Tensor.{name}", arguments[0], arguments[1:], keywords)
         return apply_result(frame, result, arguments, keywords, node)
     if dotted.startswith("numpy."):
         return Value(Kind.NDARRAY, certainty=Confidence.LIKELY)
@@ -269,6 +273,8 @@ def _method_of_unknown(
                 return UNKNOWN if receiver.origin is None else Value(origin=receiver.origin)
             return moved.replace(certainty=Confidence.POSSIBLE)
         return tensor_method(frame, node, name, guess, arguments, keywords)
+    if name == "synchronize":
+        emit_synchronize(frame, node, target.value)
     result = _opaque(frame, node, attribute_of(receiver.origin, name), arguments, keywords)
     if gives_device(name):
         return LIKELY_ACCELERATOR.replace(origin=result.origin)

@@ -45,7 +45,11 @@ def construct(frame: Frame, node: ast.Call, dotted: str, arguments: Sequence[Val
     if dotted == "torch.as_tensor" and given is None and len(arguments) > 2:
         given = arguments[2]
     keeps = dotted != "torch.tensor" and data.kind is Kind.TENSOR
-    device = Value(Kind.DEVICE, data.place, sure=data.sure, origin=data.origin) if keeps and given is None else target_device(frame, given)
+    device = (
+        Value(Kind.DEVICE, data.place, sure=data.sure, origin=data.origin)
+        if keeps and given is None
+        else target_device(frame, given)
+    )
     emit_host_data(frame, node, dotted, data, data_node, device, keywords)
     dtype_value = keywords.get("dtype") or (
         arguments[1] if dotted == "torch.as_tensor" and len(arguments) > 1 else None

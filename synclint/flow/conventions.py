@@ -32,6 +32,13 @@ _TENSOR_NAME = re.compile(
     r"input_lengths|token_type_ids|features|timesteps?|latents|noise)$"
 )
 
+# Masks by their names, and tensors of positions. A name that says both (`mask_indices`) holds positions.
+_MASK_NAME = re.compile(r"(?:^|_)(?:masks?|keep|valid|is_\w+|has_\w+|not_\w+)(?:_|$)|mask(?:_[a-z])?$")
+_POSITIONS_NAME = re.compile(
+    r"(?:^|_)(?:idx|idxs|index|indexes|indices|inds?|ids?|indx|order|perm|permutation|slots?|positions?|mapping|"
+    r"rows?|cols?|offsets?|starts?|ends?)(?:_|$|\d)|(?:idx|indices|ids|inds)$"
+)
+
 #: Methods that tensors have and hardly anything else does: calling one says what the receiver is.
 TENSOR_METHODS = frozenset(
     """
@@ -117,6 +124,16 @@ def names_host_value(name: str) -> bool:
     return _LIST_NAME.search(name) is not None
 
 
+@lru_cache(maxsize=65536)
+def names_mask(name: str) -> bool:
+    return _MASK_NAME.search(name) is not None and not names_positions(name)
+
+
+@lru_cache(maxsize=65536)
+def names_positions(name: str) -> bool:
+    return _POSITIONS_NAME.search(name) is not None
+
+
 def gives_device(name: str) -> bool:
     """Functions such as ``get_torch_device`` and ``current_device``."""
     return "device" in name and (name.startswith(("get", "current")) or name == "device")
@@ -173,9 +190,24 @@ def names_loader(name: str) -> bool:
     return _LOADER_NAME.search(name.lower()) is not None and _OTHER_LOADER.search(name.lower()) is None
 
 
-_TEST_FILE = re.compile(r"(?:^|/)(?:tests?|testing|test_utils)(?:/|_|\.)|(?:^|/)conftest\.py$|_tests?\.py$")
+_SIDE_FILE = re.compile(
+    r"(?:^|/)(?:tests?|testing|test_utils)(?:/|_|\.)|(?:^|/)conftest\.py$|_tests?\.py$"
+    r"|^(?:benchmarks?|docs?|examples?|scripts?|tools?|tutorials?)/"
+)
+
+
+def counts_for(caller: str, path: str) -> bool:
+    """Whether what the file ``caller`` does with the code of ``path`` is how that code is used."""
+    if not is_side_file(caller):
+        return True
+    return is_side_file(path) and top_folder(caller) == top_folder(path)
+
+
+def top_folder(path: str) -> str:
+    return path.partition("/")[0]
 
 
 @lru_cache(maxsize=65536)
-def is_test_file(path: str) -> bool:
-    return _TEST_FILE.search(path) is not None
+def is_side_file(path: str) -> bool:
+    """Tests, benchmarks, examples and the like, by their path in the project: they use the code, but not as it is used."""
+    return _SIDE_FILE.search(path) is not None

@@ -10,10 +10,13 @@ from synclint.flow.attributes import assign_attribute, evaluate_attribute
 from synclint.flow.calls import evaluate_call
 from synclint.flow.conventions import named_value, value_by_name
 from synclint.flow.dispatch import EVALUATE
+from synclint.flow.iteration import read_contained, read_elements
 from synclint.flow.lattice import HOST, NONE, OBJECT, UNKNOWN, element_of, element_value, join, join_all
+from synclint.flow.operations import read_number
 from synclint.flow.places import combine, place_of_name
 from synclint.flow.refine import refine
-from synclint.flow.tensors import DTYPE_ORDER, index_tensor
+from synclint.flow.subscripts import read_subscript, write_subscript
+from synclint.flow.tensors import DTYPE_ORDER
 from synclint.flow.values import Dtype, Kind, Place, Value
 from synclint.index.names import dotted_name
 
@@ -77,7 +80,11 @@ def bind_target(frame: Frame, target: ast.expr, value: Value) -> None:
         assign_attribute(frame, target, value)
     elif isinstance(target, ast.Subscript):
         container = frame.value(target.value)
-        frame.value(target.slice)
+        index = frame.value(target.slice)
+        if container.kind is Kind.TENSOR:
+            write_subscript(frame, container, index, value, target)
+        elif container.kind is Kind.SEQUENCE:
+            read_number(frame, target.slice, index)
         if isinstance(target.value, ast.Name) and container.kind in (Kind.MAPPING, Kind.SEQUENCE):
             element = element_of(container)
             widened = value if element is None else join(element, value)
@@ -130,8 +137,9 @@ def _subscript(frame: Frame, node: ast.Subscript) -> Value:
     index = frame.value(node.slice) if not isinstance(node.slice, ast.Slice) else _slice(frame, node.slice)
     kind = container.kind
     if kind is Kind.TENSOR:
-        return index_tensor(frame, container, index, node)
+        return read_subscript(frame, container, index, node)
     if kind is Kind.SEQUENCE:
+        read_number(frame, node.slice, index)
         items = container.items
         if items is not None and isinstance(index.const, int) and -len(items) <= index.const < len(items):
             return items[index.const]
@@ -154,7 +162,7 @@ def _subscript(frame: Frame, node: ast.Subscript) -> Value:
 def _slice(frame: Frame, node: ast.Slice) -> Value:
     for part in (node.lower, node.upper, node.step):
         if part is not None:
-            frame.value(part)
+            read_number(frame, part, frame.value(part))
     return HOST
 
 
@@ -191,7 +199,13 @@ def _unary(frame: Frame, node: ast.UnaryOp) -> Value:
 
 
 def _binary(frame: Frame, node: ast.BinOp) -> Value:
-    return binary(frame, frame.value(node.left), frame.value(node.right), node.op)
+    left, right = frame.value(node.left), frame.value(node.right)
+    if isinstance(node.op, ast.Mult):
+        for sequence, times, expression in ((left, right, node.right), (right, left, node.left)):
+            if sequence.kind is Kind.SEQUENCE and times.kind is Kind.TENSOR:  # `[value] * count`
+                read_number(frame, expression, times)
+                return Value(Kind.SEQUENCE, element=element_of(sequence), fresh=True)
+    return binary(frame, left, right, node.op)
 
 
 _DTYPES: dict[type, Dtype] = {bool: Dtype.BOOL, int: Dtype.INT, float: Dtype.FLOAT, complex: Dtype.COMPLEX}
@@ -255,6 +269,8 @@ _NEVER_TENSOR: frozenset[type[ast.cmpop]] = frozenset((ast.Is, ast.IsNot, ast.In
 
 def _compare(frame: Frame, node: ast.Compare) -> Value:
     values = [frame.value(node.left), *map(frame.value, node.comparators)]
+    if isinstance(node.ops[0], (ast.In, ast.NotIn)):
+        read_contained(frame, node, values[0], values[1])
     if not _NEVER_TENSOR.isdisjoint(map(type, node.ops)):
         return HOST
     if str in [value.const.__class__ for value in values]:
@@ -304,7 +320,8 @@ def _sequence(frame: Frame, node: ast.Tuple | ast.List | ast.Set) -> Value:
     items = [frame.value(item) for item in node.elts]
     if any(isinstance(item, ast.Starred) for item in node.elts) or len(items) > 12:
         return Value(Kind.SEQUENCE, element=join_all(items) if items else None, fresh=True)
-    return Value(Kind.SEQUENCE, items=tuple(items), length=len(items), fresh=True)
+    ref = "tuple" if isinstance(node, ast.Tuple) else None
+    return Value(Kind.SEQUENCE, items=tuple(items), length=len(items), fresh=True, ref=ref)
 
 
 def _starred(frame: Frame, node: ast.Starred) -> Value:
@@ -324,6 +341,7 @@ def _dict(frame: Frame, node: ast.Dict) -> Value:
 def _comprehension(frame: Frame, node: Any) -> Value:
     before = frame.env
     frame.env = dict(before)
+    sites = set(frame.sites)
     for generator in node.generators:
         iterable = frame.value(generator.iter)
         bind_target(frame, generator.target, element_value(iterable))
@@ -335,6 +353,8 @@ def _comprehension(frame: Frame, node: Any) -> Value:
         result = Value(Kind.MAPPING, element=frame.value(node.value), fresh=True)
     else:
         result = Value(Kind.SEQUENCE, element=frame.value(node.elt), fresh=True)
+    for generator in node.generators:
+        read_elements(frame, generator.iter, generator.target, sites)
     frame.env = before
     return result
 

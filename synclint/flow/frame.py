@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from synclint.facts import applies, facts_for
@@ -11,6 +11,8 @@ from synclint.finding import Confidence
 from synclint.flow.conventions import names_host_memory, names_tensor, value_by_name
 from synclint.flow.dispatch import EVALUATE, EXECUTE
 from synclint.flow.lattice import NONE, UNKNOWN, join, join_all
+from synclint.flow import regions
+from synclint.flow.regions import Region, innermost
 from synclint.flow.site import FunctionNode, Scope, Site
 from synclint.flow.values import Dtype, Kind, Place, Value, Why
 
@@ -43,6 +45,7 @@ class Frame:
         "paths",
         "receiver",
         "recording",
+        "region",
         "returns",
         "scope",
         "sites",
@@ -64,6 +67,7 @@ class Frame:
         self.sites: dict[tuple[ast.expr, str], Site] = {}
         self.statement: ast.stmt = ast.Pass()
         self.allowed = 0
+        self.region: Region | None = None
         self.narrowed: dict[str, Value] = {}
         self.default_device: Value | None = None
         self.generator = False
@@ -74,13 +78,21 @@ class Frame:
 
     def execute(self, body: Sequence[ast.stmt]) -> None:
         """Interprets a body until its end or until no path goes on."""
+        region = self.region
         for statement in body:
             if self.dead:
-                return
+                break
             self.statement = statement
             handler = EXECUTE.get(statement.__class__)
             if handler is not None:
                 handler(self, statement)
+        self.region = region
+
+    def execute_in(self, region: Region | None, body: Sequence[ast.stmt]) -> None:
+        """Interprets a body that does not run as often as what is around it, if ``region`` says so."""
+        outer, self.region = self.region, innermost(self.region, region)
+        self.execute(body)
+        self.region = outer
 
     def run_function(self, node: FunctionNode) -> Value:
         """Interprets the body; the join of what it returns."""
@@ -139,6 +151,14 @@ class Frame:
         return owner is not None and (self.module.is_module_like(owner) or self.module.has_forward(owner))
 
     @property
+    def method(self) -> regions.Method | None:
+        """The method at hand, with what is known of its class; for a nested function, the one around it."""
+        if self.owner is None:
+            return None
+        record = self.module.record.classes.get(self.owner.qualname)
+        return None if record is None else regions.Method(record, self.scope.qualname.partition(".<locals>")[0])
+
+    @property
     def line(self) -> int:
         return self.statement.lineno
 
@@ -165,8 +185,13 @@ class Frame:
         arguments: Mapping[str, ast.expr] | None = None,
         flags: Mapping[str, bool | None] | None = None,
         context: str = "",
+        limit: Confidence = Confidence.CERTAIN,
     ) -> None:
-        """Records a site for each fact about ``operation`` whose conditions may hold."""
+        """Records a site for each fact about ``operation`` whose conditions may hold.
+
+        ``flags`` answer predicates: those of the call, and those that no operand can answer. ``limit`` is the
+        confidence at most.
+        """
         if not self.recording or self.allowed or self.module.calls is not None:
             return
         flags = flags or {}
@@ -174,13 +199,17 @@ class Frame:
         def answer(predicate: str) -> bool | None:
             return _answer(predicate, operands, flags)
 
-        for fact in facts_for(operation):
+        verdicts = [(fact, applies(fact, answer, self.module.torch)) for fact in facts_for(operation)]
+        # Where a fact that says so holds as well, nothing waits; where one may hold, perhaps.
+        quiet = {verdict for fact, verdict in verdicts if fact.event == "none"}
+        for fact, verdict in verdicts:
+            waits = fact.event in ("sync", "pageable")
+            if verdict is False or (waits and True in quiet):
+                continue
             if fact.event == "none" and fact.id not in self.module.wanted:
                 continue
-            verdict = applies(fact, answer, self.module.torch)
-            if verdict is False:
-                continue
-            confidence = Confidence.CERTAIN if verdict else Confidence.POSSIBLE
+            confidence = Confidence.CERTAIN if verdict and not (waits and None in quiet) else Confidence.POSSIBLE
+            confidence = min(confidence, limit)
             for condition in fact.when:
                 operand = operands.get(condition.predicate.partition(".")[0])
                 if operand is not None:
@@ -196,6 +225,7 @@ class Frame:
                 dict(flags),
                 context,
                 confidence,
+                self.region,
             )
 
 
@@ -223,33 +253,34 @@ def merge_into(target: Environment, other: Environment, paths: Collection[str]) 
 
 def _answer(predicate: str, operands: Mapping[str, Value], flags: Mapping[str, bool | None]) -> bool | None:
     name, dot, question = predicate.partition(".")
-    if not dot:
-        return flags.get(name, False)
+    if not dot or predicate in flags:
+        return flags.get(predicate, False)
     operand = operands.get(name)
-    if operand is None:
+    if question == "given":
+        return operand is not None and (None if operand.optional else operand.kind is not Kind.NONE)
+    return None if operand is None else _ANSWERS[question](operand)
+
+
+def _on(value: Value, *, host: bool) -> bool | None:
+    """Whether a value is in host memory, or else on the accelerator."""
+    if value.kind is not Kind.TENSOR and is_host_data(value):
+        return host
+    place = value.place
+    if place in (Place.UNKNOWN, Place.EITHER):
         return None
-    place = operand.place
-    if question == "cuda":
-        if place.on_accelerator:
-            return True
-        return None if place in (Place.UNKNOWN, Place.EITHER) else False
-    if question == "cpu":
-        if place is Place.CPU:
-            return True
-        return None if place in (Place.UNKNOWN, Place.EITHER) else False
-    if question == "pinned":
-        return operand.pinned
-    if question == "dense":
-        return operand.dense
-    if question == "bool":
-        return None if operand.dtype is None else operand.dtype is Dtype.BOOL
-    if question == "rank0":
-        return None if operand.rank is None else operand.rank == 0
-    if question == "scalar":
-        return operand.kind is Kind.HOST
-    if question == "holds-cuda":
-        return holds_device_tensors(operand)
-    return is_host_data(operand)  # host
+    return place is Place.CPU if host else place.on_accelerator
+
+
+def _has_one_element(value: Value) -> bool | None:
+    if value.kind is Kind.HOST or value.rank == 0:
+        return True
+    return None if value.length is None else value.length == 1
+
+
+def _has_no_dimension(value: Value) -> bool | None:
+    if value.kind is Kind.HOST:
+        return True
+    return None if value.rank is None else value.rank == 0
 
 
 def is_host_data(value: Value) -> bool | None:
@@ -278,3 +309,19 @@ def holds_device_tensors(value: Value) -> bool | None:
         if part.kind is Kind.SEQUENCE and holds_device_tensors(part):
             return True
     return False
+
+
+_ANSWERS: Mapping[str, Callable[[Value], bool | None]] = {
+    "cuda": lambda value: _on(value, host=False),
+    "cpu": lambda value: _on(value, host=True),
+    "pinned": lambda value: value.pinned,
+    "dense": lambda value: value.dense,
+    "bool": lambda value: None if value.dtype is None else value.dtype is Dtype.BOOL,
+    "rank0": _has_no_dimension,
+    "single": _has_one_element,
+    "empty": lambda value: value.length == 0,
+    "scalar": lambda value: value.kind is Kind.HOST,
+    "holds-cuda": holds_device_tensors,
+    "host": is_host_data,
+    "alone": lambda value: None,
+}

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from synclint.finding import Heat
 from synclint.flow.callgraph import CallGraph, Edge
-from synclint.flow.conventions import is_cold, is_cool, is_frozen, is_hot, is_test_file
+from synclint.flow.conventions import is_cold, is_cool, is_frozen, is_hot
 from synclint.index.packages import module_name
 from synclint.index.records import Symbol
 
@@ -28,7 +28,6 @@ class FunctionHeat(NamedTuple):
 
 
 UNKNOWN = FunctionHeat(Heat.WARM)
-MODULE = FunctionHeat(Heat.COLD, "runs when the module is imported")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +37,9 @@ class Names:
 
     entry_points: tuple[str, ...] = ()
     cold_functions: tuple[str, ...] = ()
+
+
+NO_NAMES = Names()
 
 
 class Heats:
@@ -58,11 +60,13 @@ class Heats:
             at = known.source
 
 
-def heats(graph: CallGraph, names: Names = Names(), modules: Mapping[str, str] | None = None) -> dict[str, dict[str, FunctionHeat]]:
+def heats(
+    graph: CallGraph, names: Names = NO_NAMES, modules: Mapping[str, str] | None = None
+) -> dict[str, dict[str, FunctionHeat]]:
     """The heat of every function, by file and qualname; those of which nothing is known are left out.
 
     Hot: an entry point, by name or by the project's word, or called by a hot function or in a loop over data. What
-    nothing but the name of a method makes a hot function's callee is warm. Cold: a constructor, loader, test or the
+    nothing but the name of a method makes a hot function's callee is warm. ``modules`` are the names of files. Cold: a constructor, loader, test or the
     like, a function that runs once, or one that is only called by such, behind guards, or on import.
     """
     found: dict[str, dict[str, FunctionHeat]] = {}
@@ -127,8 +131,6 @@ class _Spread:
     def _spread_hot(self) -> None:
         looping: list[Symbol] = []
         for caller, edges in sorted(self._graph.looped.items()):
-            if is_test_file(caller.path):
-                continue
             for edge in edges:
                 how = f"called by `{caller.qualname}` for every batch of a data loader"
                 self._heat_up(edge, how, None, looping)

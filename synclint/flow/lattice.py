@@ -153,7 +153,7 @@ def element_value(container: Value) -> Value:
     if kind in (Kind.HOST, Kind.MAPPING):
         return HOST
     if kind is Kind.NDARRAY:
-        return container
+        return container.replace(rank=container.rank - 1) if container.rank else container
     origin = element_origin(container.origin)
     return UNKNOWN if origin is None else Value(origin=origin)
 

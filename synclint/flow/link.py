@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from synclint.finding import Confidence
-from synclint.flow.conventions import is_test_file
+from synclint.flow.conventions import counts_for, is_side_file
 from synclint.flow.lattice import UNKNOWN, element_value, join_all
 from synclint.flow.nn_modules import is_nn_module
 from synclint.flow.origins import Attribute, Called, Defined, Element, Held, Named, Origin, Passed
@@ -28,12 +28,13 @@ Binding = Mapping[str, Value]
 
 class InProject(NamedTuple):
     """Where a file stands: who answers for the others, the project's root (absolute), the file's path in it, with
-    slashes, and the dotted name of its module."""
+    slashes, the dotted name of its module, and the digest of the text that was parsed (empty if it could not be)."""
 
     linker: Linker
     root: str
     path: str
     module: str
+    digest: bytes = b""
 
 
 class _Callee(NamedTuple):
@@ -44,11 +45,11 @@ class _Callee(NamedTuple):
 
 
 class _Reaching(NamedTuple):
-    """A call in a file, and the function that it reaches."""
+    """A call in a file, with what it passes by the names of the parameters of the function that it reaches."""
 
     path: str
     call: Call
-    callee: _Callee
+    passed: Binding
 
 
 class _At(NamedTuple):
@@ -88,6 +89,7 @@ class Linker:
         self._parameters: dict[tuple[Symbol, str, int], Value] = {}
         self._reaching: dict[str, dict[Symbol, list[_Reaching]]] = {}
         self._calls: dict[Symbol, list[_Reaching]] = {}
+        self._owned_values: dict[tuple[str, int], Value] = {}
         self._like: dict[Symbol, bool] = {}
 
     # What the interpretation of a file asks
@@ -192,18 +194,17 @@ class Linker:
         return known
 
     def _agreed(self, function: Symbol, name: str, depth: int) -> Value:
-        in_tests = is_test_file(function.path)
         values = []
-        for path, call, callee in self._calls_of(function)[:_MAX_CALLS]:
-            if is_test_file(path) and not in_tests:
-                continue
-            passed = self._bind(callee, call.arguments, dict(call.keywords)).get(name)
-            if passed is None:
+        for path, call, arguments in self._calls_of(function)[:_MAX_CALLS]:
+            passed = arguments.get(name)
+            if passed is None or (passed.kind is Kind.UNKNOWN and passed.origin is None):
                 continue
             value = self._resolve(passed, _At(path, depth - 1))
             if value.kind is not Kind.UNKNOWN:
                 step = Why(call.line, f"passed as `{name}` by `{call.caller or path}`", value.why, path)
                 values.append(value.replace(why=step, fresh=False, const=None))
+        if not values:
+            return UNKNOWN
         agreed = join_all(values)
         if agreed.certainty is Confidence.CERTAIN or agreed.sure is Confidence.CERTAIN:
             limit = Confidence.LIKELY  # there may be callers that cannot be seen
@@ -220,7 +221,11 @@ class Linker:
             if owner.qualname:
                 targets += [Symbol(at.path, f"{at.qualname}.{name}") for at, _ in self.project.ancestry(owner)[1:]]
             known = self._calls[function] = [
-                call for called in names for target in targets for call in self._calls_by_name(called).get(target, ())
+                call
+                for called in names
+                for target in targets
+                for call in self._calls_by_name(called).get(target, ())
+                if counts_for(call.path, function.path)
             ]
         return known
 
@@ -234,7 +239,8 @@ class Linker:
                 for call in summary.calls.get(name, ()) if summary is not None else ():
                     callee = self._callee(call.target, _At(path, 3))
                     if callee is not None:
-                        known.setdefault(callee.function, []).append(_Reaching(path, call, callee))
+                        passed = self._bind(callee, call.arguments, dict(call.keywords))
+                        known.setdefault(callee.function, []).append(_Reaching(path, call, passed))
         return known
 
     # Attributes
@@ -278,7 +284,14 @@ class Linker:
         return UNKNOWN if raw is None else self._resolve(raw, _At(owner.path, depth - 1))
 
     def _owned(self, name: str, depth: int) -> Value:
-        owners = [owner for owner in self._owners(name) if not is_test_file(owner.path)]
+        key = (name, depth)
+        known = self._owned_values.get(key)
+        if known is None:
+            known = self._owned_values[key] = self._owned_by_one(name, depth)
+        return known
+
+    def _owned_by_one(self, name: str, depth: int) -> Value:
+        owners = [owner for owner in self._owners(name) if not is_side_file(owner.path)]
         if len(owners) != 1 or depth <= 0:
             return UNKNOWN
         value = self._attribute_of(owners[0], name, depth)

@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING
 
 from synclint.finding import Confidence, Heat
 from synclint.flow import expressions as _expressions  # noqa: F401 - fills the dispatch table
-from synclint.flow import heat
 from synclint.flow import statements as _statements  # noqa: F401 - fills the dispatch table
 from synclint.flow.annotations import annotated
+from synclint.flow.callgraph import call_graph
 from synclint.flow.frame import Frame
+from synclint.flow.heat import NO_NAMES, Heats, Names
+from synclint.flow.heat import UNKNOWN as UNKNOWN_HEAT
+from synclint.flow.heat import heats as spread
 from synclint.flow.lattice import PENDING, UNKNOWN, join, join_all
 from synclint.flow.nn_modules import is_nn_module
-from synclint.flow.origins import Attribute, Called, Held, Named, Origin, Passed
+from synclint.flow.origins import Attribute, Held, Origin, Passed
+from synclint.flow.outline import outline
 from synclint.flow.parameters import bind_arguments, bind_conventions, in_the_light_of_calls
+from synclint.flow.regions import may_loop_over_data
 from synclint.flow.site import FunctionNode, Scope, Site
 from synclint.flow.summary import Call, Summary
 from synclint.flow.values import Kind, Place, Value, Why
@@ -28,7 +33,8 @@ from synclint.source import Source
 if TYPE_CHECKING:
     from synclint.flow.link import InProject, Linker
 
-NEWEST_TORCH = (2, 15)
+#: The release that code is read for when nothing says otherwise: the newest that most installations can have.
+ASSUMED_TORCH = (2, 14)
 
 _MAX_DEPTH = 4  # calls within calls that are followed with their own arguments
 _MAX_SPECIALISED = 300  # of them in one file
@@ -52,14 +58,18 @@ class ModuleFlow:
         path: str = "",
         name: str = "",
         linker: Linker | None = None,
+        heats: Heats | None = None,
+        names: Names = NO_NAMES,
     ) -> None:
         self.source = source
         self.path = path or source.path
         self.tree = source.tree
         self.record = build(self.path, self.tree, name)
         self.wanted = wanted
-        self.torch = torch or NEWEST_TORCH
+        self.torch = torch or ASSUMED_TORCH
         self.linker = linker
+        self._heats = heats
+        self._names = names
         self.calls: dict[ast.Call, Call] | None = None
         self.sites: dict[tuple[ast.expr, str], Site] = {}
         self.globals: dict[str, Value] = {}
@@ -76,7 +86,7 @@ class ModuleFlow:
                         self.owners[qualname] = statement.name
             elif isinstance(statement, FUNCTION):
                 self.function_nodes[statement.name] = statement
-        self.module_scope = Scope("", None, None, None, *heat.MODULE)
+        self.module_scope = Scope("", None, None, None, Heat.COLD)
         self._project = linker.project if linker is not None else _alone(self.path, self.record)
         self._defined = {
             **{name: Value(Kind.CLASS, ref=self.symbol(name)) for name in self.record.classes},
@@ -95,13 +105,42 @@ class ModuleFlow:
     def analyse(self, coldest: Heat = Heat.COLD) -> list[Site]:
         """The sites in source order. Functions below ``coldest`` are interpreted only where others ask about them."""
         self._execute_definitions()
-        heats = heat.heat_map(self)
+        heats = self.heats.of_file(self.path)
         for qualname in sorted(self.function_nodes, key=self._order):
-            if heats.get(qualname, heat.UNKNOWN)[0] >= coldest or self.function_nodes[qualname].name == "__init__":
+            if self._may_be(heats.get(qualname, UNKNOWN_HEAT).heat, qualname, coldest):
                 self.result(qualname)
-        heat.set_heat(heats, [site.scope for site in self.sites.values()])
-        found = [site for site in self.sites.values() if site.scope.heat >= coldest]
+        for site in self.sites.values():
+            if isinstance(site.scope.outermost.node, FUNCTION):
+                site.scope.heat = heats.get(site.scope.outermost.qualname, UNKNOWN_HEAT).heat
+        found = [site for site in self.sites.values() if site.heat >= coldest]
         return sorted(found, key=lambda site: (site.node.lineno, site.node.col_offset, site.operation))
+
+    def _may_be(self, heat: Heat, qualname: str, coldest: Heat) -> bool:
+        """Whether a function may have sites that are as hot as ``coldest``, or says where attributes live."""
+        node = self.function_nodes[qualname]
+        return heat >= coldest or node.name == "__init__" or may_loop_over_data(node)
+
+    @property
+    def heats(self) -> Heats:
+        """The heat of the functions: of the project's or, if the file stands alone, by the calls within it."""
+        if self._heats is None:
+            graph = call_graph({self.path: outline(self.source, self.record)})
+            found = spread(graph, self._names, {self.path: self.record.name})
+            self._heats = Heats(lambda path: found.get(path, {}))
+        return self._heats
+
+    def why_heat(self, scope: Scope) -> list[Why]:
+        """Why a scope is as hot as it is, itself first."""
+        outermost = scope.outermost
+        if not isinstance(outermost.node, FUNCTION):
+            return [Why(scope.node.lineno, "runs when the module is imported")] if scope.node is not None else []
+        steps = []
+        for symbol, text in self.heats.chain(self.symbol(outermost.qualname)):
+            record = self._project.function_record(symbol)
+            node = self.function_nodes.get(symbol.qualname) if symbol.path == self.path else None
+            line = node.lineno if node is not None else record.line if record is not None else 1
+            steps.append(Why(line, text, path=symbol.path))
+        return steps
 
     def summarise(self) -> Summary:
         """What the file says to the others: no sites, every function, with the calls that it makes."""
@@ -116,14 +155,17 @@ class ModuleFlow:
         frame.execute(self.tree.body)
         self.sites.update(frame.sites)
         for name, node in self.class_nodes.items():
-            scope = Scope(name, node, node, self.module_scope, *heat.MODULE)
+            scope = Scope(name, node, node, self.module_scope, Heat.COLD)
             body = Frame(self, scope, {})
             body.execute([s for s in node.body if not isinstance(s, FUNCTION)])
             self.sites.update(body.sites)
             record = self.record.classes.get(name)
             for attribute in record.attributes if record is not None else ():
-                if attribute in body.env:
-                    self._assigned[name, "", attribute] = body.env[attribute]
+                value = body.env.get(attribute)
+                if value is not None and record is not None:
+                    if attribute in record.fields and self.linker is None:
+                        value = value.replace(origin=Passed(self.symbol(f"{name}.__init__"), attribute))
+                    self._assigned[name, "", attribute] = value
 
     def _order(self, qualname: str) -> tuple[bool, int]:
         """Constructors first: they say where attributes live."""
@@ -350,15 +392,19 @@ def analyse(
     torch: tuple[int, int] | None = None,
     coldest: Heat = Heat.COLD,
     place: InProject | None = None,
+    names: Names = NO_NAMES,
 ) -> tuple[ModuleFlow, list[Site]]:
     """The sites of one file that are at least as hot as ``coldest``, in source order.
 
+    ``names`` is what the project says of the heat of functions, for a file that stands alone.
     Raises SourceError when it cannot be parsed.
     """
     if place is None:
-        module = ModuleFlow(source, wanted, torch)
+        module = ModuleFlow(source, wanted, torch, names=names)
     else:
-        module = ModuleFlow(source, wanted, torch, path=place.path, name=place.module, linker=place.linker)
+        module = ModuleFlow(
+            source, wanted, torch, path=place.path, name=place.module, linker=place.linker, heats=place.heats
+        )
     return module, module.analyse(coldest)
 
 

@@ -85,9 +85,7 @@ def element_of(origin: Origin | None) -> Origin | None:
     return None if origin is None or depth(origin) > _DEEPEST else Element(origin)
 
 
-def called(
-    target: Origin, node: ast.Call, arguments: Sequence[Value], keywords: Mapping[str, Value]
-) -> Origin | None:
+def called(target: Origin, node: ast.Call, arguments: Sequence[Value], keywords: Mapping[str, Value]) -> Origin | None:
     """The origin of what a call returns."""
     if depth(target) > _DEEPEST:
         return None

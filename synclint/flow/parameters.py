@@ -85,7 +85,8 @@ def in_the_light_of_calls(declared: Value, passed: Value, name: str) -> Value:
     if declared.kind is Kind.UNKNOWN or (kind is declared.kind and kind in (Kind.SEQUENCE, Kind.MAPPING)):
         return passed
     if declared.kind is Kind.TENSOR and kind is Kind.TENSOR:
-        if passed.place is Place.UNKNOWN or names_host_memory(name):
+        weak = passed.place is Place.UNKNOWN or passed.sure < min(declared.sure, Confidence.LIKELY)
+        if weak or names_host_memory(name):
             return declared
         return declared.replace(
             place=passed.place,
@@ -166,6 +167,20 @@ def by_convention(frame: Frame, parameter: ast.arg, default: ast.expr | None, no
         if node.name == "forward" and frame.owner and frame.module.is_module_like(frame.owner):
             return _placed(frame, name, Value(Kind.TENSOR, certainty=Confidence.POSSIBLE), node)
     return value
+
+
+def field(frame: Frame, name: str, value: Value, line: int) -> Value:
+    """What the annotated field of a class holds: a tensor on the accelerator, unless its name says otherwise."""
+    if value.kind is not Kind.TENSOR or value.place is not Place.UNKNOWN:
+        return value
+    if names_host_memory(name):
+        text, place, sure = f"field `{name}` is in host memory by its name", Place.CPU, Confidence.LIKELY
+    elif is_host_side(frame.module.path, frame.scope.qualname):
+        text, place, sure = f"field `{name}` is a tensor", Place.ACCELERATOR, Confidence.POSSIBLE
+    else:
+        text = f"field `{name}` of `{frame.scope.qualname}` is a tensor: on the accelerator by convention"
+        place, sure = Place.ACCELERATOR, Confidence.LIKELY
+    return value.replace(place=place, sure=sure, why=Why(line, text))
 
 
 def _placed(frame: Frame, name: str, value: Value, node: FunctionNode) -> Value:

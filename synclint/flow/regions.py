@@ -96,6 +96,14 @@ def loop(node: ast.For | ast.AsyncFor) -> Region | None:
     return Region(Heat.HOT, f"runs for every batch of `{name}`", node.lineno)
 
 
+def may_loop_over_data(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether a function may have a part that is hot whatever the function is."""
+    return any(
+        isinstance(statement, (ast.For, ast.AsyncFor)) and loop(statement) is not None
+        for statement in flat(function.body)
+    )
+
+
 def innermost(outer: Region | None, inner: Region | None) -> Region | None:
     """The region of what is in both: the inner one, but nothing lifts what is behind a guard."""
     if inner is None or (outer is not None and outer.heat < inner.heat):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from synclint.finding import Confidence, Heat
+from synclint.flow.regions import Region, heat_within
 
 if TYPE_CHECKING:
     from synclint.facts import Fact
@@ -28,6 +29,14 @@ class Scope:
     owner: ast.ClassDef | None
     parent: Scope | None
     heat: Heat = Heat.WARM
+
+    @property
+    def outermost(self) -> Scope:
+        """The function, class or module that this is nested in."""
+        scope = self
+        while scope.parent is not None and scope.parent.node is not None:
+            scope = scope.parent
+        return scope
 
 
 @dataclass(eq=False, slots=True)

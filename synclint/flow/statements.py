@@ -6,13 +6,17 @@ import ast
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from synclint.flow import regions
 from synclint.flow.annotations import annotated
 from synclint.flow.dispatch import EXECUTE
 from synclint.flow.expressions import binary, bind_target, truth
 from synclint.flow.frame import Environment, Frame, merge_into
+from synclint.flow.iteration import read_elements
 from synclint.flow.lattice import OBJECT, UNKNOWN, element_value
+from synclint.flow.parameters import field
 from synclint.flow.places import as_device
 from synclint.flow.refine import narrow, refine
+from synclint.flow.regions import innermost
 from synclint.flow.scopes import run_nested
 from synclint.flow.values import Kind, Value
 from synclint.index.build import FUNCTION
@@ -41,7 +45,7 @@ def _annotated_assign(frame: Frame, node: ast.AnnAssign) -> None:
             value = declared if declared.kind is not Kind.UNKNOWN else value
         bind_target(frame, node.target, value)
     elif isinstance(node.target, ast.Name) and frame.scope.node.__class__ is ast.ClassDef:
-        bind_target(frame, node.target, declared)
+        bind_target(frame, node.target, field(frame, node.target.id, declared, node.lineno))
 
 
 def _augmented_assign(frame: Frame, node: ast.AugAssign) -> None:
@@ -65,7 +69,9 @@ def _return(frame: Frame, node: ast.Return) -> None:
 
 def _raise(frame: Frame, node: ast.Raise) -> None:
     if node.exc is not None:
+        outer, frame.region = frame.region, innermost(frame.region, regions.error(node))
         frame.value(node.exc)
+        frame.region = outer
     frame.dead = True
 
 
@@ -82,16 +88,17 @@ def _assert(frame: Frame, node: ast.Assert) -> None:
 
 def _if(frame: Frame, node: ast.If) -> None:
     truth(frame, node.test, "if")
+    found = regions.branches(node, frame.method)
     before = frame.env
     frame.env = dict(before)
     when_true = narrow(frame, node.test, True)
-    frame.execute(node.body)
+    frame.execute_in(found.body, node.body)
     ends = [] if frame.dead else [frame.env]
     frame.dead = False
     frame.env = dict(before)
     frame.statement = node
     when_false = narrow(frame, node.test, False)
-    frame.execute(node.orelse)
+    frame.execute_in(found.other, node.orelse)
     if not frame.dead:
         ends.append(frame.env)
     # What the guard said holds no longer where both paths meet, unless one of them assigned.
@@ -108,6 +115,7 @@ def _if(frame: Frame, node: ast.If) -> None:
             frame.env[name] = before[name]
         else:
             frame.env.pop(name, None)
+    frame.region = innermost(frame.region, found.after)
 
 
 def _loop(frame: Frame, start: Callable[[], None], body: Sequence[ast.stmt], node: ast.stmt) -> list[Environment]:
@@ -127,7 +135,7 @@ def _loop(frame: Frame, start: Callable[[], None], body: Sequence[ast.stmt], nod
         changed = False
         for end in ends:
             changed |= merge_into(before, end, frame.paths)
-        if not changed:
+        if not changed or frame.module.calls is not None:  # a summary is content with one round
             break
         ended = frame.breaks
         frame.sites = dict(sites)
@@ -153,7 +161,12 @@ def _replay(frame: Frame, start: Callable[[], None], body: Sequence[ast.stmt], n
 def _for(frame: Frame, node: ast.For | ast.AsyncFor) -> None:
     iterable = frame.value(node.iter)
     element = element_value(iterable)
+    sites = set(frame.sites)
+    outer, frame.region = frame.region, innermost(frame.region, regions.loop(node))
     leaving = _loop(frame, lambda: bind_target(frame, node.target, element), node.body, node)
+    frame.region = outer
+    frame.statement = node
+    read_elements(frame, node.iter, node.target, sites)
     frame.execute(node.orelse)
     frame.merge([*([] if frame.dead else [frame.env]), *leaving])
 
@@ -211,7 +224,7 @@ def _try(frame: Frame, node: Any) -> None:
         frame.dead = False
         if handler.name:
             frame.env[handler.name] = OBJECT
-        frame.execute(handler.body)
+        frame.execute_in(regions.handler(handler), handler.body)
         if not frame.dead:
             ends.append(frame.env)
     frame.env, frame.dead = after, dead

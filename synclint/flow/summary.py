@@ -99,6 +99,8 @@ class _Placing:
         self._steps: dict[int, tuple[Why, Why]] = {}
 
     def value(self, value: Value) -> Value:
+        if value.why is None and value.items is None and value.element is None and not value.fresh:
+            return value
         items = None if value.items is None else tuple(map(self.value, value.items))
         element = None if value.element is None else self.value(value.element)
         return value.replace(items=items, element=element, why=self._step(value.why), fresh=False)

@@ -6,10 +6,11 @@ import ast
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from synclint.facts import facts_for, method
+from synclint.facts import method
 from synclint.finding import Confidence
-from synclint.flow.construct import emit_host_data
+from synclint.flow.construct import LEGACY, emit_host_data
 from synclint.flow.lattice import UNKNOWN
+from synclint.flow.operations import boolean, emit_operation, read_sizes
 from synclint.flow.places import CUDA_DEVICE, as_device
 from synclint.flow.tensors import apply_result, target_device, where
 from synclint.flow.values import Keywords, Kind, Place, Value, Why
@@ -22,8 +23,13 @@ def tensor_method(
     frame: Frame, node: ast.Call, name: str, tensor: Value, arguments: Sequence[Value], keywords: Keywords
 ) -> Value:
     """``tensor.name(...)``: its sites and its result."""
+    if name == "type" and arguments and arguments[0].kind is Kind.EXTERNAL and arguments[0].ref in LEGACY:
+        return _move(frame, node, name, tensor, arguments, keywords)
     if name in ("to", "cuda", "cpu", "type_as"):
         return _move(frame, node, name, tensor, arguments, keywords)
+    if name == "numpy" and boolean(keywords.get("force")) is True:
+        moved = _move(frame, node, name, tensor, arguments, {})
+        return Value(Kind.NDARRAY, rank=moved.rank, dtype=moved.dtype)
     if name == "new_tensor":
         data = arguments[0] if arguments else UNKNOWN
         given = keywords.get("device")
@@ -38,42 +44,20 @@ def tensor_method(
     result = method("Tensor", name)
     if result is None:
         return UNKNOWN
-    return apply_result(frame, result, [tensor, *arguments], keywords, node, receiver=tensor)
+    made = apply_result(frame, result, [tensor, *arguments], keywords, node, receiver=tensor)
+    if name == "view" and arguments and all(value.kind in (Kind.HOST, Kind.SEQUENCE) for value in arguments):
+        return made.replace(dtype=tensor.dtype)  # another shape, not another dtype
+    return made
 
 
 def emit_method(
     frame: Frame, node: ast.Call, spelling: str, tensor: Value, arguments: Sequence[Value], keywords: Keywords
 ) -> None:
-    if not facts_for(spelling):
-        return
-    method_call = isinstance(node.func, ast.Attribute) and len(node.args) == len(arguments)
-    extra = node.args if method_call else node.args[1:]
-    receiver = node.func.value if method_call and isinstance(node.func, ast.Attribute) else node.args[0]
-    operands, nodes = {"self": tensor}, {"self": receiver}
-    flags: dict[str, bool | None] = {}
-    if spelling == "Tensor.copy_":
-        source = arguments[0] if arguments else keywords.get("other", UNKNOWN)
-        operands["source"] = source
-        if source.kind is not Kind.TENSOR:
-            operands["source"] = source.replace(certainty=Confidence.POSSIBLE)
-        if extra:
-            nodes["source"] = extra[0]
-        flags["non-blocking"] = _boolean(keywords.get("non_blocking") or (arguments[1] if len(arguments) > 1 else None))
-    elif spelling.startswith(("Tensor.masked_scatter", "Tensor.masked_fill")):
-        operands["mask"] = arguments[0] if arguments else keywords.get("mask", UNKNOWN)
-        if extra:
-            nodes["mask"] = extra[0]
-        if len(arguments) > 1:
-            operands["value"] = arguments[1]
-            if len(extra) > 1:
-                nodes["value"] = extra[1]
-    frame.emit(spelling, node, operands, nodes, flags)
-
-
-def _boolean(value: Value | None) -> bool | None:
-    if value is None:
-        return False
-    return value.const if isinstance(value.const, bool) else None
+    nodes = list(node.args)
+    if isinstance(node.func, ast.Attribute) and len(nodes) == len(arguments):  # not torch.Tensor.name(tensor, ...)
+        nodes.insert(0, node.func.value)
+    emit_operation(frame, node, spelling, tensor, arguments, keywords, nodes)
+    read_sizes(frame, node, spelling.rpartition(".")[2], arguments, keywords, nodes[1:])
 
 
 def _move(
@@ -104,8 +88,11 @@ def _move(
     moved = tensor.place is not device.place
     pinned: bool | None = False
     if device.place is Place.CPU:
-        # A non-blocking copy to the host lands in pinned memory; a CPU tensor stays what it was.
-        pinned = tensor.pinned if tensor.place is Place.CPU else (True if flag else None)
+        # A non-blocking copy to the host lands in pinned memory, a blocking one does not; a CPU tensor stays what it
+        # was.
+        pinned = tensor.pinned if not tensor.place.on_accelerator else flag
+        if flag and tensor.place is not Place.CPU:
+            pinned = True
     return changed.replace(
         place=device.place,
         sure=device.sure,
@@ -119,24 +106,32 @@ def _move(
     )
 
 
+def _place_of_type(dotted: str) -> Place:
+    """Where ``torch.BoolTensor`` and ``torch.cuda.BoolTensor`` are."""
+    return Place.CUDA if dotted.startswith("torch.cuda.") else Place.CPU
+
+
 def _destination(
     name: str, arguments: Sequence[Value], keywords: Keywords
 ) -> tuple[Value | None, Value | None, bool | None]:
     """(device or None, dtype or None, non_blocking) of a ``.to``-like call."""
-    flag = _boolean(keywords.get("non_blocking"))
+    flag = boolean(keywords.get("non_blocking"))
     device: Value | None = None
     dtype: Value | None = keywords.get("dtype")
     if dtype is not None and dtype.kind is Kind.NONE:
         dtype = None
-    if name == "cpu":
+    if name in ("cpu", "numpy"):
         return Value(Kind.DEVICE, Place.CPU), None, flag
     if name == "cuda":
         if len(arguments) > 1:
-            flag = _boolean(arguments[1])
+            flag = boolean(arguments[1])
         elif arguments and isinstance(arguments[0].const, bool):
             flag = arguments[0].const
         return CUDA_DEVICE, None, flag
     rest = list(arguments)
+    if name == "type":
+        ref = rest[0].ref
+        return Value(Kind.DEVICE, _place_of_type(ref)), Value(Kind.DTYPE, dtype=LEGACY[ref]), flag
     if rest:
         first = rest.pop(0)
         if first.kind is Kind.TENSOR:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from synclint.finding import Confidence
@@ -180,7 +181,11 @@ class Value:
         return new
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (tuple((i, getattr(self, n)) for i, n in enumerate(_SLOTS) if getattr(self, n) != _USUAL[i]),)
+        fields: list[Any] = []
+        for number, content in enumerate(_FIELDS(self)):
+            if content is not _USUAL[number]:
+                fields += (number, content)
+        return _restored, (tuple(fields),)
 
     @property
     def confidence(self) -> Confidence:
@@ -189,14 +194,16 @@ class Value:
 
 
 _SLOTS = Value.__slots__
-_USUAL = tuple(getattr(Value(), name) for name in _SLOTS)
+_FIELDS = attrgetter(*_SLOTS)
+_USUAL = _FIELDS(Value())
+_BLANK = Value()
 
 
-def _restored(fields: tuple[tuple[int, Any], ...]) -> Value:
-    """A value that was pickled: the fields that differ from the usual, by their number."""
-    value = Value()
-    for number, content in fields:
-        setattr(value, _SLOTS[number], content)
+def _restored(fields: tuple[Any, ...]) -> Value:
+    """A value that was pickled: the numbers of the fields that differ from the usual, each before its content."""
+    value = _BLANK.replace()
+    for index in range(0, len(fields), 2):
+        setattr(value, _SLOTS[fields[index]], fields[index + 1])
     return value
 
 

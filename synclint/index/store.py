@@ -106,7 +106,9 @@ class Store:
         rows = self._connection.execute("SELECT path, mtime, size, digest, module FROM files")
         return {path: Known(Stamp(mtime, size), digest, module) for path, mtime, size, digest, module in rows}
 
-    def change(self, entries: Iterable[Entry], removed: Iterable[str], touched: Iterable[tuple[str, Stamp]] = ()) -> None:
+    def change(
+        self, entries: Iterable[Entry], removed: Iterable[str], touched: Iterable[tuple[str, Stamp]] = ()
+    ) -> None:
         """Puts entries, removes others, and notes new stamps of files whose content is the same; all or nothing."""
         run = self._connection.execute
         run("BEGIN IMMEDIATE")

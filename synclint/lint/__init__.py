@@ -1,7 +1,8 @@
 """Rules, the engine that runs them, and what a rule may use.
 
-Rules import from here, and from the modules of this package that analyse one shape of code (``transfers``,
-``host_data``, ``scalars``, ``conditions``, ``clamp``); from nowhere else in synclint.
+Rules import from here at their top, and where they judge from the modules of this package that analyse one shape of
+code (``transfers``, ``host_data``, ``scalars``, ``conditions``, ``clamp``), which a clean file does not need; from
+nowhere else in synclint.
 """
 
 from synclint.finding import Applicability, Confidence, Edit, Fix
@@ -9,7 +10,6 @@ from synclint.flow.site import Site
 from synclint.flow.values import Dtype, Kind, Place, Value
 from synclint.lint.context import Context
 from synclint.lint.rule import Invalid, Report, Rule, Valid
-from synclint.lint.scalars import ScalarRead, batch_of, cached_fix, in_loop, read_in_loop, read_of
 
 __all__ = [
     "Applicability",
@@ -23,13 +23,7 @@ __all__ = [
     "Place",
     "Report",
     "Rule",
-    "ScalarRead",
     "Site",
     "Valid",
     "Value",
-    "batch_of",
-    "cached_fix",
-    "in_loop",
-    "read_in_loop",
-    "read_of",
 ]

@@ -8,23 +8,27 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from synclint.finding import Confidence, Direction, Finding, Heat, Step
-from synclint.flow.module import analyse
-from synclint.lint.file import FileFacts
 
 if TYPE_CHECKING:
     from synclint.config import Settings
     from synclint.flow.link import InProject
     from synclint.flow.site import Site
     from synclint.flow.values import Why
+    from synclint.lint.file import FileFacts
     from synclint.lint.rule import Report, Rule
     from synclint.source import Source
 
-GROUP = "synclint.rules"
-
-# A file that waits has one of these: what moves or reads a tensor, or reduces one to what a condition can ask.
+# A file that waits has one of these: what moves or reads a tensor, or reduces one to what a condition can ask; what
+# gives a result whose size depends on values; an assignment to a subscript, and a subscript with more than names in it.
 _OPERATION = re.compile(
-    rb"\.(?:item|to|cuda|copy_|masked_scatter_|type_as|any|all|sum|max|min|numel|isinf|isnan|isfinite|eq|equal)\("
-    rb"|(?:tensor|Tensor|array|from_numpy)\(|\b(?:int|float|bool|complex)\("
+    rb"\.(?:item|to|cuda|cpu|numpy|type|tolist|copy_|masked_scatter_|type_as|any|all|sum|max|min|numel|isinf|isnan"
+    rb"|isfinite|eq|equal)\(|(?:tensor|Tensor|array|from_numpy)\("
+    rb"|\b(?:int|float|bool|complex|sorted|min|max|any|all)\("
+    rb"|(?:nonzero|argwhere|\bwhere|unique|unique_consecutive|bincount|histc|isin|to_sparse\w*|masked_select"
+    rb"|repeat_interleave|index_put_|synchronize|empty_cache|allclose|equal|inverse|cholesky)\(|\blinalg\."
+    rb"|\w\[[^\]\"'\n]+\]\s=\s|[\w)]\[\[|[\w)]\[[^\]\"'\n]*(?:mask|valid|keep|is_|cpu|_np\b|\bids\b|[<>=!]=|[<>~])"
+    rb"|\w\[[\w.]+\[[^\]\n]*\]\s?:"
+    rb"|unbind\("
 )
 _NOQA_WITH_CODE = re.compile(rb"noqa[^\n]*[a-z]{3}\d{3}")
 
@@ -41,8 +45,10 @@ def load_rules() -> tuple[Rule, ...]:
     from importlib import import_module
     from pkgutil import iter_modules
 
+    from synclint.lint.packages import rule_packages
+
     rules: dict[str, Rule] = {}
-    for package in _packages():
+    for package in rule_packages():
         for found in iter_modules(import_module(package).__path__, package + "."):
             module = import_module(found.name)
             rule = _rule_of(module.__dict__.values(), found.name)
@@ -50,12 +56,6 @@ def load_rules() -> tuple[Rule, ...]:
                 raise RuntimeError(f"{found.name}: code {rule.code} is taken by {type(rules[rule.code]).__module__}")
             rules[rule.code] = rule
     return tuple(rules[code] for code in sorted(rules))
-
-
-def _packages() -> list[str]:
-    from importlib.metadata import entry_points
-
-    return sorted({"synclint.rules", *(point.value for point in entry_points(group=GROUP))})
 
 
 def _rule_of(members: Iterable[object], module: str) -> Rule:
@@ -80,8 +80,12 @@ def check_source(
     Raises SourceError when the file cannot be parsed.
     """
     if b"torch" not in source.data or _OPERATION.search(source.data) is None:
-        source.check_syntax()  # a file that cannot be parsed is reported whatever is in it
+        if place is None or place.digest != source.digest:
+            source.check_syntax()  # a file that cannot be parsed is reported whatever is in it
         return []
+    from synclint.flow.module import analyse
+    from synclint.lint.file import FileFacts
+
     claims: dict[str, list[Rule]] = {}
     for rule in rules:
         for fact in rule.facts:

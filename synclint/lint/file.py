@@ -6,10 +6,9 @@ import ast
 import os
 from typing import TYPE_CHECKING
 
-from synclint.flow.barriers import Barriers
-
 if TYPE_CHECKING:
     from synclint.config import Settings
+    from synclint.flow.barriers import Barriers
     from synclint.flow.module import ModuleFlow
     from synclint.flow.site import Scope
     from synclint.lint.h2d import Resolution
@@ -49,6 +48,8 @@ class FileFacts:
         return known
 
     def barriers(self, scope: Scope) -> tuple[str, ...]:
+        from synclint.flow.barriers import Barriers
+
         if self._barriers is None:
             self._barriers = Barriers(self.flow.tree, self.source.data)
         outermost = scope

@@ -1,0 +1,169 @@
+"""SYN401: the program waits for the device by name."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from synclint.lint import Context, Invalid, Report, Rule, Valid
+from synclint.lint.wording import shown
+
+if TYPE_CHECKING:
+    from synclint.lint import Site
+
+_CLOCKS = frozenset(
+    """
+    perf_counter perf_counter_ns monotonic monotonic_ns process_time default_timer elapsed_time time_ns
+    """.split()
+)
+
+
+class ExplicitSynchronize(Rule):
+    """
+    ## What it does
+
+    Finds `torch.cuda.synchronize()`, `torch.accelerator.synchronize()`, and `synchronize()` of streams and events, in
+    code that runs often. Functions that measure time are no findings.
+
+    ## Why it waits
+
+    It is what it says: `cudaDeviceSynchronize` waits for all streams of the device, `cudaStreamSynchronize` and
+    `cudaEventSynchronize` for one stream, or up to one point of it.
+
+    ## Example
+
+    ## Use instead
+
+    - `stream.wait_stream(other)` and `stream.wait_event(event)`: the device waits, the host goes on.
+    - `event.synchronize()` instead of all of the device or the stream: up to what is needed and no further; and later,
+      after other work was queued.
+    - Nothing, where it came in while looking for an error.
+
+    ## Fix safety
+
+    No fix is offered: a barrier is often what keeps an asynchronous copy or another library in order.
+
+    ## When it is fine
+
+    Before the host reads what was copied without waiting: there an event's `synchronize()` is the right thing. Before
+    memory is handed to something that does not know about streams. Mark it with
+    `# synclint: ignore[explicit-synchronize]` and the reason. Functions that call a clock (`time.perf_counter`,
+    `elapsed_time`) are left alone.
+
+    ## Evidence
+
+    Facts: `device-synchronize`, `stream-synchronize`, `event-synchronize`. Read in source, seen on the simulated
+    device, not yet measured on a GPU.
+    """
+
+    code = "SYN401"
+    name = "explicit-synchronize"
+    facts = frozenset({"device-synchronize", "stream-synchronize", "event-synchronize"})
+
+    VALID = (
+        Valid(
+            code="""
+            import time
+
+            import torch
+
+            def measured(x: torch.Tensor) -> float:
+                start = time.perf_counter()
+                x @ x
+                torch.cuda.synchronize()
+                return time.perf_counter() - start
+            """,
+            run="measured(torch.ones(2, 2, device='cuda')) > 0",
+            event="sync",
+            note="time is measured",
+        ),
+        Valid(
+            code="""
+            import torch
+
+            def ordered(x: torch.Tensor) -> torch.Tensor:
+                side = torch.cuda.Stream()
+                side.wait_stream(torch.cuda.current_stream())
+                with torch.cuda.stream(side):
+                    y = x + 1
+                torch.cuda.current_stream().wait_stream(side)
+                return y
+            """,
+            run="ordered(torch.ones(2, device='cuda'))",
+            note="the device waits, the host does not",
+        ),
+    )
+    INVALID = (
+        Invalid(
+            code="""
+            import torch
+
+            def forward(x: torch.Tensor) -> torch.Tensor:
+                y = x * 2
+                torch.cuda.synchronize()
+                return y
+            """,
+            lines=(5,),
+            event="sync",
+            run="forward(torch.ones(2, device='cuda'))",
+        ),
+        Invalid(
+            code="""
+            import torch
+
+            class Copier:
+                def __init__(self) -> None:
+                    self.stream = torch.cuda.Stream()
+                    self.event = torch.cuda.Event()
+
+                def copied(self, x: torch.Tensor):
+                    with torch.cuda.stream(self.stream):
+                        y = x + 1
+                        self.event.record()
+                    self.event.synchronize()
+                    self.stream.synchronize()
+                    torch.cuda.current_stream().synchronize()
+                    return y
+            """,
+            lines=(12, 13, 14),
+            event="sync",
+            run="Copier().copied(torch.ones(2, device='cuda'))",
+            note="streams and events",
+        ),
+    )
+
+    def judge(self, site: Site, context: Context) -> Report | None:
+        if _measures_time(site):
+            return None
+        text = shown(context, site.node, "`synchronize()`")
+        return Report(f"{text} makes the host wait for {_WAITED_FOR[site.fact.id]}", _HELP[site.fact.id])
+
+
+_WAITED_FOR = {
+    "device-synchronize": "everything that is queued on the device",
+    "stream-synchronize": "everything that is queued on the stream",
+    "event-synchronize": "the event",
+}
+_ORDER = "order the streams with `wait_stream` or `wait_event`, which the device waits for"
+_HELP = {
+    "device-synchronize": f"{_ORDER}; wait for one event where the host must read something",
+    "stream-synchronize": f"{_ORDER}; wait for one event where the host must read something",
+    "event-synchronize": f"{_ORDER}; where the host must read something, wait just before, after other work was queued",
+}
+
+
+def _measures_time(site: Site) -> bool:
+    """Whether the function around calls a clock."""
+    scope = site.scope
+    while (
+        scope.parent is not None and scope.parent.node is not None and not isinstance(scope.parent.node, ast.ClassDef)
+    ):
+        scope = scope.parent
+    if scope.node is None:
+        return False
+    for node in ast.walk(scope.node):
+        if isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if name in _CLOCKS or ast.unparse(node.func) == "time.time":
+                return True
+    return False

@@ -1,0 +1,224 @@
+"""Subscripts of tensors: what an index selects, what is written there, and the sites of both."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from synclint.finding import Confidence
+from synclint.flow.conventions import names_mask, names_positions
+from synclint.flow.frame import is_host_data
+from synclint.flow.operations import read_number
+from synclint.flow.values import Dtype, Kind, Value
+
+if TYPE_CHECKING:
+    from synclint.flow.frame import Frame
+
+
+class Part(NamedTuple):
+    """One of the indices in a subscript."""
+
+    node: ast.expr
+    value: Value
+
+    @property
+    def is_slice(self) -> bool:
+        return isinstance(self.node, ast.Slice)
+
+    @property
+    def is_full(self) -> bool:
+        """``:`` or ``...``, which leave everything."""
+        if isinstance(self.node, ast.Slice):
+            return self.node.lower is None and self.node.upper is None and self.node.step is None
+        return isinstance(self.node, ast.Constant) and self.node.value is ...
+
+    @property
+    def is_number(self) -> bool:
+        """An int, or what is read as one: it takes a dimension away."""
+        kind = self.value.kind
+        if self.is_slice or self.is_full:
+            return False
+        return kind is Kind.HOST or (kind in (Kind.TENSOR, Kind.NDARRAY) and self.value.rank == 0)
+
+    @property
+    def selects(self) -> bool:
+        """Whether it is a tensor, an array or a list of positions or of truth values: the result is a copy."""
+        return not (self.is_slice or self.is_full or self.is_number or self.value.kind is Kind.NONE)
+
+
+def read_subscript(frame: Frame, tensor: Value, index: Value, node: ast.Subscript) -> Value:
+    """``tensor[index]``, read: its sites and its value."""
+    parts = _parts(frame, tensor, index, node)
+    if isinstance(node.ctx, ast.Load):
+        for part in parts:
+            if part.selects:
+                _emit(frame, "getitem(Tensor)", node, tensor, part, {})
+            elif part.is_number:
+                read_number(frame, part.node, part.value)
+    return _selected(tensor, parts, node)
+
+
+def write_subscript(frame: Frame, tensor: Value, index: Value, value: Value, node: ast.Subscript) -> None:
+    """``tensor[index] = value``: its sites."""
+    parts = _parts(frame, tensor, index, node)
+    selecting = [part for part in parts if part.selects]
+    for part in parts:
+        if part.is_number:
+            read_number(frame, part.node, part.value)
+    for part in selecting:
+        _emit(frame, "setitem(Tensor)", node, tensor, part, {"value": value}, alone=len(selecting) == 1)
+    if selecting:
+        return
+    place = _selected(tensor, parts, node)
+    if value.kind is Kind.HOST:
+        frame.emit("assign(Tensor)", node, {"self": place, "source": value}, {"self": node.value})
+    elif value.kind is Kind.TENSOR:
+        flags = {"non-blocking": False}
+        frame.emit("Tensor.copy_", node, {"self": place, "source": value}, {"self": node.value}, flags)
+
+
+def _parts(frame: Frame, tensor: Value, index: Value, node: ast.Subscript) -> list[Part]:
+    if isinstance(node.slice, ast.Tuple) and index.items is not None:
+        pairs: Iterable[tuple[ast.expr, Value]] = zip(node.slice.elts, index.items, strict=True)
+    else:
+        pairs = [(node.slice, index)]
+    return [Part(expression, _named(expression, value, tensor)) for expression, value in pairs]
+
+
+def _named(node: ast.expr, value: Value, tensor: Value) -> Value:
+    """An index in the light of its name, where inference does not know what it holds."""
+    if value.kind is not Kind.UNKNOWN and not (value.kind is Kind.TENSOR and value.dtype is None):
+        return value
+    name = _name_of(node)
+    if names_mask(name):
+        dtype = Dtype.BOOL
+    elif value.kind is Kind.TENSOR and names_positions(name):
+        dtype = Dtype.INT
+    else:
+        return value
+    likely = Confidence.LIKELY
+    if value.kind is Kind.TENSOR:
+        return value.replace(dtype=dtype, certainty=min(value.certainty, likely))
+    # Next to the tensor that it masks, most likely.
+    return Value(
+        Kind.TENSOR, tensor.place, certainty=likely, sure=min(tensor.sure, likely), dtype=dtype, why=tensor.why
+    )
+
+
+_RESHAPES = frozenset(
+    """
+    view reshape flatten squeeze unsqueeze expand expand_as contiguous clone detach bool to cpu cuda transpose permute
+    """.split()
+)
+
+
+def _name_of(node: ast.expr) -> str:
+    """The name that speaks for an index: of ``~masks[i].flatten()``, ``masks``."""
+    while True:
+        if isinstance(node, ast.UnaryOp):
+            node = node.operand
+        elif isinstance(node, ast.Subscript):
+            node = node.value
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _RESHAPES:
+            node = node.func.value
+        elif isinstance(node, ast.Attribute):
+            return node.attr
+        else:
+            return node.id if isinstance(node, ast.Name) else ""
+
+
+def _emit(
+    frame: Frame,
+    operation: str,
+    node: ast.Subscript,
+    tensor: Value,
+    part: Part,
+    operands: dict[str, Value],
+    *,
+    alone: bool = True,
+) -> None:
+    index = part.value
+    if index.kind is Kind.SEQUENCE:
+        if index.ref == "tuple" or is_host_data(index) is not True:
+            return  # a tuple of indices, or of slices
+        # Truth values, too, are copied to the device, and made positions there.
+        index = index.replace(dtype=Dtype.INT)
+    elif index.kind is Kind.NDARRAY:
+        certainty = index.certainty if index.rank is not None else min(index.certainty, Confidence.LIKELY)
+        index = index.replace(dtype=Dtype.INT, certainty=certainty)
+    elif index.kind not in (Kind.TENSOR, Kind.NDARRAY):
+        return
+    frame.emit(
+        operation,
+        node,
+        {"self": tensor, "index": index, **operands},
+        {"self": node.value, "index": part.node},
+        {"index.alone": alone},
+    )
+
+
+def _selected(tensor: Value, parts: Sequence[Part], node: ast.Subscript) -> Value:
+    """What stands at the indices: a view of the tensor, or a copy where one of them selects."""
+    copies = any(part.selects for part in parts)
+    length = None
+    rank = _rank(tensor, parts)
+    if tensor.length is not None and rank == 1 and not isinstance(node.slice, ast.Slice):
+        length = tensor.length
+    return Value(
+        Kind.TENSOR,
+        tensor.place,
+        certainty=tensor.certainty,
+        sure=tensor.sure,
+        pinned=False if copies else tensor.pinned,
+        dense=True if copies else _dense(tensor, parts),
+        rank=rank,
+        length=length,
+        dtype=tensor.dtype,
+        fresh=copies or tensor.fresh,
+        origin=tensor.origin,
+        why=tensor.why,
+    )
+
+
+def _rank(tensor: Value, parts: Sequence[Part]) -> int | None:
+    rank, selected = tensor.rank, -1
+    if rank is None:
+        return None
+    for part in parts:
+        if part.is_number:
+            rank -= 1
+        elif part.value.kind is Kind.NONE:
+            rank += 1
+        elif part.selects:
+            taken, given = _dimensions(part.value)
+            if taken is None or given is None:
+                return None
+            rank, selected = rank - taken, max(selected, given)
+    return max(rank + max(selected, 0), 0)
+
+
+def _dimensions(index: Value) -> tuple[int | None, int | None]:
+    """How many dimensions an index that selects takes away, and how many it gives."""
+    if index.kind is Kind.SEQUENCE:
+        return 1, 1
+    if index.dtype is Dtype.BOOL:
+        return index.rank, 1
+    return (1 if index.dtype is not None else None), index.rank
+
+
+def _dense(tensor: Value, parts: Sequence[Part]) -> bool | None:
+    """Whether a view fills its memory: rows of a dense tensor do, columns of several rows do not."""
+    several = False
+    for part in parts:
+        if isinstance(part.node, ast.Slice):
+            if part.node.step is not None:
+                return None
+            if several and not part.is_full:
+                return False
+            several = True
+        elif part.is_full:
+            several = True
+        elif part.value.kind is not Kind.NONE and several:
+            return False
+    return tensor.dense
