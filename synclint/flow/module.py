@@ -129,11 +129,14 @@ class ModuleFlow:
             self._heats = Heats(lambda path: found.get(path, {}))
         return self._heats
 
-    def why_heat(self, scope: Scope) -> list[Why]:
-        """Why a scope is as hot as it is, itself first."""
-        outermost = scope.outermost
+    def why_heat(self, site: Site) -> list[Why]:
+        """Why a site is as hot as it is, the nearest reason first."""
+        region = site.region
+        if region is not None and site.heat is region.heat:
+            return [Why(region.line, region.text)]
+        outermost = site.scope.outermost
         if not isinstance(outermost.node, FUNCTION):
-            return [Why(scope.node.lineno, "runs when the module is imported")] if scope.node is not None else []
+            return [Why(site.statement.lineno, "runs when the module is imported")]
         steps = []
         for symbol, text in self.heats.chain(self.symbol(outermost.qualname)):
             record = self._project.function_record(symbol)

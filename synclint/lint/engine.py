@@ -83,6 +83,7 @@ def check_source(
         if place is None or place.digest != source.digest:
             source.check_syntax()  # a file that cannot be parsed is reported whatever is in it
         return []
+    from synclint.flow.heat import Names
     from synclint.flow.module import analyse
     from synclint.lint.file import FileFacts
 
@@ -94,7 +95,8 @@ def check_source(
     suppressions = _may_suppress(source.data.lower())
     minimum = Confidence.POSSIBLE if suppressions else settings.confidence
     coldest = Heat.COLD if suppressions else settings.heat
-    flow, found = analyse(source, frozenset(claims), settings.target_torch, coldest, place)
+    names = Names(settings.entry_points, settings.cold_functions)
+    flow, found = analyse(source, frozenset(claims), settings.target_torch, coldest, place, names)
     sites = tuple(found)
     file = FileFacts(source, flow, settings, root=place.root if place is not None else "")
     findings = []
@@ -136,10 +138,10 @@ def _finding(rule: Rule, site: Site, report: Report, file: FileFacts) -> Finding
         end_line=end_line,
         end_column=end_column,
         direction=Direction(site.fact.direction),
-        heat=site.scope.heat,
+        heat=site.heat,
         confidence=site.confidence,
         header=(source.position(first)[0], source.position(max(first, last - 1))[0]),
-        why=_chain(site, line, file),
+        why=_chain(site, file),
         help=report.help,
         fix=report.fix,
         alternatives=report.alternatives,
@@ -147,7 +149,7 @@ def _finding(rule: Rule, site: Site, report: Report, file: FileFacts) -> Finding
     )
 
 
-def _chain(site: Site, line: int, file: FileFacts) -> tuple[Step, ...]:
+def _chain(site: Site, file: FileFacts) -> tuple[Step, ...]:
     steps: list[Step] = []
     for name in _EXPLAINING:
         value = site.operands.get(name)
@@ -156,9 +158,7 @@ def _chain(site: Site, line: int, file: FileFacts) -> tuple[Step, ...]:
         for step in _steps(value.why, file):
             if step not in steps:
                 steps.append(step)
-    if site.scope.heat_reason:
-        node = site.scope.node
-        steps.append(Step(file.source.path, line if node is None else node.lineno, site.scope.heat_reason))
+    steps += [Step(file.shown(link.path), link.line, link.text) for link in file.flow.why_heat(site)]
     return tuple(steps)
 
 

@@ -1,0 +1,52 @@
+"""The heat of a project's functions: computed once from what calls what in all of its files, and kept in its store."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+from synclint.flow.callgraph import call_graph
+from synclint.flow.heat import FunctionHeat, Heats, Names, dump, heats, load
+from synclint.flow.outline import load as load_outline
+from synclint.index.store import Store
+
+_COMPLETE = ""  # the path of the row that says that all others are there
+
+
+class StoredHeats:
+    """The heats of the files of a store, by what a project says of its functions."""
+
+    def __init__(self, store: Store, names: Names) -> None:
+        self._store = store
+        self._names = names
+        self._key = hashlib.blake2b(repr(names).encode(), digest_size=16).digest()
+        self._computed: dict[str, dict[str, FunctionHeat]] | None = None
+        self._files: dict[str, Mapping[str, FunctionHeat]] = {}
+        self.heats = Heats(self._of_file)
+
+    def prepare(self) -> None:
+        """Computes the heats unless those that are kept are still right."""
+        if self._store.heats(_COMPLETE, self._key) is None:
+            self._compute()
+
+    def _of_file(self, path: str) -> Mapping[str, FunctionHeat]:
+        found = self._files.get(path)
+        if found is None:
+            self.prepare()
+            if self._computed is not None:
+                found = self._computed.get(path, {})
+            else:
+                data = self._store.heats(path, self._key)
+                found = {} if data is None else load(data)
+            self._files[path] = found
+        return found
+
+    def _compute(self) -> None:
+        if self._computed is not None:
+            return
+        generation, edges = self._store.edges()
+        outlines = {path: load_outline(path, data) for path, data in edges if data}
+        modules = {path: found.record.name for path, found in outlines.items()}
+        self._computed = heats(call_graph(outlines), self._names, modules)
+        rows = [(path, dump(found)) for path, found in self._computed.items()]
+        self._store.keep_heats(generation, self._key, [*rows, (_COMPLETE, b"")])
