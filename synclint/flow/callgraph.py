@@ -10,7 +10,7 @@ from synclint.flow.conventions import counts_for, is_side_file, top_folder
 from synclint.flow.nn_modules import is_nn_module
 from synclint.flow.outline import Outline
 from synclint.index.packages import Packages
-from synclint.index.project import Project
+from synclint.index.project import Class, Project
 from synclint.index.records import ClassRecord, FunctionRecord, ModuleRecord, Symbol
 
 _FEW = 3  # definitions of a method's name, for a call by that name alone to be taken as a call of one of them
@@ -59,6 +59,7 @@ class _Resolver:
         self._overrides: dict[Symbol, list[Edge]] = {}
         self._definitions: dict[str, list[Symbol]] = {}
         self._named: dict[tuple[str, str], tuple[Edge, ...]] = {}
+        self._held: dict[tuple[Symbol, str], list[Symbol]] = {}
         self._mixed_in: dict[tuple[Symbol, str], list[Edge]] = {}
 
     def _record(self, path: str) -> ModuleRecord | None:
@@ -123,9 +124,9 @@ class _Resolver:
                         self._heirs.setdefault(known, []).append(symbol)
                 ancestors = project.ancestry(symbol)[1:]
                 for name in owner.methods:
-                    self._read_method(symbol, name, [(at, record) for at, record in ancestors])
+                    self._read_method(symbol, name, ancestors)
 
-    def _read_method(self, owner: Symbol, name: str, ancestors: Iterable[tuple[Symbol, ClassRecord]]) -> None:
+    def _read_method(self, owner: Symbol, name: str, ancestors: Iterable[Class]) -> None:
         if name.startswith("__") and name != "__call__":
             return
         method = Symbol(owner.path, f"{owner.qualname}.{name}")
@@ -154,10 +155,13 @@ class _Resolver:
     def held(self, owner: Symbol, name: str) -> list[Symbol]:
         """The classes of what ``self.name`` may hold."""
         for at, _ in self._project.ancestry(owner):
-            names = self._outlines[at.path].holds.get(at.qualname, {}).get(name)
-            if names:
-                found = [self.member(at.path, dotted) for dotted in names]
-                return [one for one in found if one is not None and self._project.class_record(one) is not None]
+            holds = self._outlines[at.path].holds.get(at.qualname)
+            if holds is not None and name in holds:
+                key = (at, name)
+                if key not in self._held:
+                    found = [self.member(at.path, dotted) for dotted in holds[name]]
+                    self._held[key] = [one for one in found if one is not None and self.is_class(one)]
+                return self._held[key]
         return []
 
     def mixed_in(self, owner: Symbol, name: str) -> list[Edge]:

@@ -6,10 +6,13 @@ It holds no line numbers, so that it changes only when calls, imports or classes
 from __future__ import annotations
 
 import ast
+import builtins
 import json
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from synclint.finding import Heat
@@ -26,12 +29,13 @@ from synclint.source import Source
 _CALLED = re.compile(rb"\((\w[\w.]*)(\)\(repus)?")
 _OWN = re.compile(rb"self\.([\w.]*\w)(\(?)")
 _OWN_CLASS = re.compile(rb"cls\.([\w.]*\w)(\(?)")
-_PASSED = re.compile(rb"[(,=]\s?([A-Za-z_]\w*)(?=[,)])")
+_BEFORE_PASSED = frozenset((b"(", b"[", b" ", b"="))
+_AFTER_PASSED = frozenset((b",", b")", b"]", b"}"))
 
 _OUTSIDE = frozenset(
     "torch np numpy math os sys re time json logging logger F nn warnings itertools functools random jnp tl triton".split()
 )
-_BUILTINS = frozenset(dir(__builtins__) if not isinstance(__builtins__, dict) else __builtins__) | {
+_BUILTINS = frozenset(dir(builtins)) | {
     "if", "elif", "while", "return", "and", "or", "not", "in", "is", "yield", "assert", "for", "else", "with", "await",
     "lambda", "del", "raise", "except", "import", "print", "case", "match", "as", "from",
 }  # fmt: skip
@@ -52,7 +56,7 @@ _EVERYWHERE = TENSOR_METHODS | frozenset(
 class Calls(NamedTuple):
     """The names that a function calls, as written: where it always may, behind guards, and in loops over data.
 
-    ``self.a()`` is called, ``self.a`` mentioned, ``&a`` passed to another function; ``super().a`` is the base's, ``.a`` a
+    ``self.a()`` is called, ``self.a`` mentioned (where it is not known to be data), ``&a`` passed to another function; ``super().a`` is the base's, ``.a`` a
     method of what is not known.
     """
 
@@ -88,9 +92,7 @@ class _Reader:
         self._record = record
         self._data = source.data
         self._reversed = source.data[::-1]
-        self._passable = record.functions.keys() | {
-            name for name, dotted in record.imports.items() if dotted.partition(".")[0] not in _OUTSIDE
-        }
+        self._passed = sorted(_passed(source.data, record.functions))
 
     def read(self) -> Outline:
         found = Outline(self._record)
@@ -103,17 +105,18 @@ class _Reader:
             elif isinstance(statement, (ast.Expr, ast.Assign, ast.AnnAssign)):
                 loose.append(statement)
         spans = [self._source.span(statement) for statement in loose]
-        found.calls[""] = Calls(self._names(spans, {}))
+        found.calls[""] = Calls(self._names(spans, None, None))
         return found
 
     def _class(self, node: ast.ClassDef, found: Outline, loose: list[ast.stmt]) -> None:
         owner = self._record.classes.get(node.name)
+        writers = {name for writers in owner.attributes.values() for name in writers} if owner is not None else set()
         holds: dict[str, list[str]] = {}
         for statement in flat(node.body):
             if isinstance(statement, FUNCTION):
                 qualname = f"{node.name}.{statement.name}"
                 self._add(found, qualname, statement, owner)
-                if owner is not None:
+                if qualname in writers:
                     _held_by(statement, holds)
             elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
                 _add(holds, statement.target.id, _classes_of(statement.annotation))
@@ -131,121 +134,148 @@ class _Reader:
 
     def _function(self, node: FunctionNode, owner: ClassRecord | None) -> Calls:
         method = None if owner is None else regions.Method(owner, f"{owner.qualname}.{node.name}")
-        parameters = _parameters(node)
         whole = self._source.span(node)
         parts = list(_parts(node.body, method))
         if not parts:
-            return Calls(self._names([whole], parameters))
+            return Calls(self._names([whole], node, owner))
         cold: list[tuple[int, int]] = []
         hot: list[tuple[int, int]] = []
         for region, first, last in parts:
             span = self._source.span(first)[0], self._source.span(last)[1]
             (hot if region.heat is Heat.HOT else cold).append(span)
-        guarded = self._names(cold, parameters)
-        looped = self._names([part for span in hot for part in _without(span, cold)], parameters)
-        plain = self._names(_without(whole, sorted(cold)), parameters)
+        cold.sort()
+        guarded = self._names(cold, node, owner) if cold else ()
+        looped = self._names([part for span in hot for part in _without(span, cold)], node, owner) if hot else ()
+        plain = self._names(_without(whole, cold), node, owner)
         return Calls(plain, tuple(name for name in guarded if name not in plain), looped)
 
-    def _names(self, spans: Iterable[tuple[int, int]], parameters: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-        names: set[str] = set()
+    def _names(
+        self, spans: Iterable[tuple[int, int]], function: FunctionNode | None, owner: ClassRecord | None
+    ) -> tuple[str, ...]:
         length = len(self._data)
         called: set[tuple[bytes, bytes]] = set()
         own: set[tuple[bytes, bytes]] = set()
-        passed: set[bytes] = set()
+        names: set[str] = set()
+        first = _first_parameter(function)
         for start, end in spans:
             called.update(_CALLED.findall(self._reversed, length - end, length - start))
-            own.update(_OWN.findall(self._data, start, end))
-            own.update(_OWN_CLASS.findall(self._data, start, end))
-            if self._passable:
-                passed.update(_PASSED.findall(self._data, start, end))
+            if first == "self":
+                own.update(_OWN.findall(self._data, start, end))
+            elif first == "cls":
+                own.update(_OWN_CLASS.findall(self._data, start, end))
+            if self._passed:
+                first_passed = bisect_left(self._passed, (start, ""))
+                names.update(f"&{name}" for _, name in self._passed[first_passed : bisect_left(self._passed, (end, ""))])
         for text, of_super in called:
-            name = text[::-1].decode("latin-1")
+            name, head = _calling(text)
             if of_super:
-                names.add(f"super().{name.lstrip('.')}")
-            else:
-                names.update(_calling(name, parameters))
-        for text, parenthesis in own:
-            names.update(_mentioning(text.decode("latin-1"), bool(parenthesis)))
-        names.update(f"&{name}" for name in map(bytes.decode, passed) if name in self._passable)
+                names.add(f"super().{name or text[::-1].decode()}".replace("..", "."))
+            elif name:
+                if head and function is not None and (parameter := _parameter(function, head)) is not None:
+                    names.update(_through(parameter, name))
+                else:
+                    names.add(name)
+        data = owner.attributes.keys() - owner.methods.keys() if owner is not None else ()
+        names.update(name for text, called in own if (name := _mentioning(text, bool(called))) and name[5:] not in data)
         return tuple(sorted(names))
 
 
-def _calling(name: str, parameters: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """What calling a dotted name is kept as: nothing where it cannot be of a project."""
-    head, dot, rest = name.partition(".")
-    last = name.rpartition(".")[2]
+def _passed(data: bytes, functions: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """Where functions of the file are passed on, or put into a container, instead of being called."""
+    for name in functions:
+        text = name.encode()
+        place = data.find(text)
+        while place >= 0:
+            end = place + len(text)
+            if data[place - 1 : place] in _BEFORE_PASSED and data[end : end + 1] in _AFTER_PASSED:
+                yield place, name
+            place = data.find(text, end)
+
+
+@lru_cache(maxsize=65536)
+def _calling(text: bytes) -> tuple[str, str]:
+    """What calling a dotted name, written backwards, is kept as, and where it starts, if that may be a parameter; two
+    empty strings where it cannot be of a project."""
+    name = text[::-1].decode("latin-1")
+    head, dot, _ = name.partition(".")
     if not dot:
-        if name not in _BUILTINS and not name[0].isdigit():
-            yield name
-        return
-    if head in _OUTSIDE or head in ("self", "cls"):
-        return
-    if last in _EVERYWHERE or last.startswith("__"):
-        return
-    if not head:
-        yield f".{last}"
-    elif head in parameters:
-        for known in parameters[head]:
-            yield f"{known}.{rest}"
-        if not parameters[head]:
-            yield f".{last}"
-    else:
-        yield name
+        return ("", "") if name in _BUILTINS or name[0].isdigit() else (name, "")
+    last = name.rpartition(".")[2]
+    if head in _OUTSIDE or head in ("self", "cls") or last in _EVERYWHERE or last.startswith("__"):
+        return "", ""
+    return (name, head) if head else (f".{last}", "")
 
 
-def _mentioning(name: str, called: bool) -> Iterator[str]:
-    """What ``self.name`` is kept as."""
-    parts = name.split(".")
-    if parts[-1] in _EVERYWHERE and len(parts) > 1:
-        parts.pop()
-        called = False
-    if len(parts) <= 3 and "" not in parts:
-        yield f"self.{'.'.join(parts)}{'()' if called else ''}"
+@lru_cache(maxsize=65536)
+def _mentioning(text: bytes, called: bool) -> str:
+    """What ``self.name`` is kept as, if it is."""
+    parts = text.decode("latin-1").split(".")
+    if len(parts) == 1:
+        return f"self.{parts[0]}{'()' if called else ''}"
+    if not called or parts[-1] in _EVERYWHERE:  # data, most likely; the first part may be a property
+        return f"self.{parts[0]}"
+    return "" if len(parts) > 3 or "" in parts else f"self.{'.'.join(parts)}()"
 
 
-def _parts(
-    body: Sequence[ast.stmt], method: regions.Method | None, outer: Region | None = None
-) -> Iterator[tuple[Region, ast.AST, ast.AST]]:
+def _through(parameter: ast.arg, name: str) -> list[str]:
+    """What calling a method of a parameter is kept as: by the classes in its annotation, if there are any."""
+    _, _, rest = name.partition(".")
+    return [f"{known}.{rest}" for known in _classes_of(parameter.annotation)] or [f".{name.rpartition('.')[2]}"]
+
+
+def _first_parameter(function: FunctionNode | None) -> str:
+    if function is None:
+        return ""
+    arguments = function.args.posonlyargs or function.args.args
+    return arguments[0].arg if arguments else ""
+
+
+def _parameter(function: FunctionNode, name: str) -> ast.arg | None:
+    arguments = function.args
+    for kind in (arguments.args, arguments.kwonlyargs, arguments.posonlyargs):
+        for argument in kind:
+            if argument.arg == name:
+                return argument
+    return None
+
+
+def _parts(body: Sequence[ast.stmt], method: regions.Method | None) -> Iterator[tuple[Region, ast.stmt, ast.stmt]]:
     """The regions of a body, each with the statements where it begins and ends; none within a cold one."""
     for at, statement in enumerate(body):
-        kind = statement.__class__
-        if kind is ast.If:
-            assert isinstance(statement, ast.If)
+        if statement.__class__ not in _WITH_PARTS:
+            continue
+        if isinstance(statement, ast.If):
             found = regions.branches(statement, method)
-            yield from _part(statement.body, found.body, method, outer)
-            yield from _part(statement.orelse, found.other, method, outer)
+            yield from _part(statement.body, found.body, method)
+            yield from _part(statement.orelse, found.other, method)
             if found.after is not None and at + 1 < len(body):
                 yield found.after, body[at + 1], body[-1]
                 return
-        elif kind is ast.For or kind is ast.AsyncFor:
-            assert isinstance(statement, (ast.For, ast.AsyncFor))
-            yield from _part(statement.body, regions.loop(statement), method, outer)
-            yield from _parts(statement.orelse, method, outer)
-        elif kind is ast.While:
-            assert isinstance(statement, ast.While)
-            yield from _parts(statement.body, method, outer)
-        elif kind is ast.With or kind is ast.AsyncWith:
-            assert isinstance(statement, (ast.With, ast.AsyncWith))
-            yield from _parts(statement.body, method, outer)
+        elif isinstance(statement, (ast.For, ast.AsyncFor)):
+            yield from _part(statement.body, regions.loop(statement), method)
+        elif isinstance(statement, (ast.While, ast.With, ast.AsyncWith)):
+            yield from _parts(statement.body, method)
         elif isinstance(statement, ast.Try):
-            yield from _parts(statement.body, method, outer)
+            yield from _parts(statement.body, method)
             for one in statement.handlers:
-                yield from _part(one.body, regions.handler(one), method, outer)
-            yield from _parts(statement.orelse, method, outer)
-            yield from _parts(statement.finalbody, method, outer)
-        elif kind is ast.Raise:
-            assert isinstance(statement, ast.Raise)
-            yield regions.error(statement), statement, statement
+                yield from _part(one.body, regions.handler(one), method)
+            yield from _parts(statement.orelse, method)
+            yield from _parts(statement.finalbody, method)
+
+
+_WITH_PARTS = frozenset(
+    (ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try)
+)
 
 
 def _part(
-    body: Sequence[ast.stmt], region: Region | None, method: regions.Method | None, outer: Region | None
-) -> Iterator[tuple[Region, ast.AST, ast.AST]]:
+    body: Sequence[ast.stmt], region: Region | None, method: regions.Method | None
+) -> Iterator[tuple[Region, ast.stmt, ast.stmt]]:
     if region is not None and body:
         yield region, body[0], body[-1]
         if region.heat is not Heat.HOT:
             return
-    yield from _parts(body, method, region or outer)
+    yield from _parts(body, method)
 
 
 def _without(span: tuple[int, int], holes: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
