@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from synclint.flow.conventions import counts_for, is_side_file, top_folder
 from synclint.flow.nn_modules import is_nn_module
-from synclint.flow.outline import Outline
+from synclint.flow.outline import LOCALS, Outline
 from synclint.index.packages import Packages
 from synclint.index.project import Class, Project
 from synclint.index.records import ClassRecord, FunctionRecord, ModuleRecord, Symbol
@@ -84,6 +84,10 @@ class _Resolver:
                     functions.append(self._function(Symbol(path, known.qualname), known, names, graph))
                 if "__init__" in owner.methods and is_nn_module(self._project, symbol):
                     graph.module_constructors.add(Symbol(path, f"{owner.qualname}.__init__"))
+            for name, calls in found.calls.items():
+                if name.endswith(LOCALS):
+                    functions.append(Symbol(path, name))
+                    graph.plain[functions[-1]] = file.edges(calls.plain)
             loose = found.calls.get("")
             if loose is not None and loose.plain:
                 graph.imported[path] = file.edges(name for name in loose.plain if name[0] != "&")

@@ -13,10 +13,9 @@ from typing import NamedTuple
 from synclint.finding import Heat
 from synclint.flow.callgraph import CallGraph, Edge
 from synclint.flow.conventions import is_cold, is_cool, is_frozen, is_hot
+from synclint.flow.outline import LOCALS, keeps_its_result
 from synclint.index.packages import module_name
 from synclint.index.records import Symbol
-
-_ONCE = frozenset(("lru_cache", "cache", "cached_property", "once", "run_once"))
 
 
 class FunctionHeat(NamedTuple):
@@ -115,8 +114,7 @@ class _Spread:
             return _Nature.FROZEN, f"`{symbol.qualname}` is cold: the configuration says so"
         if self._entry_points.match(symbol):
             return _Nature.HOT, f"`{symbol.qualname}` runs for every step: the configuration says so"
-        decorators = self._graph.decorators.get(symbol)
-        if decorators is not None and any(one.rpartition(".")[2] in _ONCE for one in decorators):
+        if keeps_its_result(self._graph.decorators.get(symbol, ())):
             return _Nature.FROZEN, f"`{symbol.qualname}` runs once and is cached"
         if is_frozen(name) or symbol in self._graph.module_constructors:
             return _Nature.FROZEN, f"`{name}` does not run for every step"
@@ -174,7 +172,7 @@ class _Spread:
                 hot = self.heats.get(caller, UNKNOWN).heat is Heat.HOT
                 for edge in graph.plain.get(caller, ()):
                     callee = edge.callee
-                    if callee in self.heats:
+                    if callee in self.heats and not (edge.by_name and hot and self._is_cool(callee)):
                         continue
                     if edge.by_name and hot:
                         text = f"`{callee.qualname}` may be called by `{caller.qualname}`, going by the name alone"
@@ -184,6 +182,9 @@ class _Spread:
                         following.append(callee)
             level = sorted(following)
         return warm
+
+    def _is_cool(self, symbol: Symbol) -> bool:
+        return self._nature[symbol] is _Nature.COOL and self.heats[symbol].heat is Heat.COLD
 
     # Cold
 

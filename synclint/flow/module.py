@@ -18,7 +18,7 @@ from synclint.flow.heat import heats as spread
 from synclint.flow.lattice import PENDING, UNKNOWN, join, join_all
 from synclint.flow.nn_modules import is_nn_module
 from synclint.flow.origins import Attribute, Held, Origin, Passed
-from synclint.flow.outline import outline
+from synclint.flow.outline import LOCALS, outline, runs_once
 from synclint.flow.parameters import bind_arguments, bind_conventions, in_the_light_of_calls
 from synclint.flow.regions import may_loop_over_data
 from synclint.flow.site import FunctionNode, Scope, Site
@@ -110,15 +110,16 @@ class ModuleFlow:
             if self._may_be(heats.get(qualname, UNKNOWN_HEAT).heat, qualname, coldest):
                 self.result(qualname)
         for site in self.sites.values():
-            if isinstance(site.scope.outermost.node, FUNCTION):
-                site.scope.heat = heats.get(site.scope.outermost.qualname, UNKNOWN_HEAT).heat
+            name = _heated(site.scope)
+            if name is not None:
+                site.scope.heat = heats.get(name, UNKNOWN_HEAT).heat
         found = [site for site in self.sites.values() if site.heat >= coldest]
         return sorted(found, key=lambda site: (site.node.lineno, site.node.col_offset, site.operation))
 
     def _may_be(self, heat: Heat, qualname: str, coldest: Heat) -> bool:
         """Whether a function may have sites that are as hot as ``coldest``, or says where attributes live."""
         node = self.function_nodes[qualname]
-        return heat >= coldest or node.name == "__init__" or may_loop_over_data(node)
+        return heat >= coldest or node.name == "__init__" or may_loop_over_data(node) or runs_once(node)
 
     @property
     def heats(self) -> Heats:
@@ -134,11 +135,11 @@ class ModuleFlow:
         region = site.region
         if region is not None and site.heat is region.heat:
             return [Why(region.line, region.text)]
-        outermost = site.scope.outermost
-        if not isinstance(outermost.node, FUNCTION):
+        name = _heated(site.scope)
+        if name is None:
             return [Why(site.statement.lineno, "runs when the module is imported")]
         steps = []
-        for symbol, text in self.heats.chain(self.symbol(outermost.qualname)):
+        for symbol, text in self.heats.chain(self.symbol(name)):
             record = self._project.function_record(symbol)
             node = self.function_nodes.get(symbol.qualname) if symbol.path == self.path else None
             line = node.lineno if node is not None else record.line if record is not None else 1
@@ -409,6 +410,15 @@ def analyse(
             source, wanted, torch, path=place.path, name=place.module, linker=place.linker, heats=place.heats
         )
     return module, module.analyse(coldest)
+
+
+def _heated(scope: Scope) -> str | None:
+    """The function that a scope is as hot as: the one that it is nested in; None for the module and classes."""
+    outermost = scope.outermost
+    if not isinstance(outermost.node, FUNCTION):
+        return None
+    returned = scope is not outermost and runs_once(outermost.node)
+    return f"{outermost.qualname}.{LOCALS}" if returned else outermost.qualname
 
 
 def _settled(value: Value) -> bool:

@@ -53,6 +53,22 @@ _EVERYWHERE = TENSOR_METHODS | frozenset(
 )
 
 
+#: What stands for the functions and classes within a function that runs once: what it returns may run often.
+LOCALS = "<locals>"
+_ONCE = frozenset(("lru_cache", "cache", "cached_property", "once", "run_once"))
+
+
+def keeps_its_result(decorators: Iterable[str]) -> bool:
+    """Whether one of the dotted names is of a decorator that runs a function once."""
+    return any(name.rpartition(".")[2] in _ONCE for name in decorators)
+
+
+def runs_once(node: FunctionNode) -> bool:
+    """Whether a decorator keeps what the function returned."""
+    names = (dotted_name(one.func if isinstance(one, ast.Call) else one) for one in node.decorator_list)
+    return keeps_its_result(name for name in names if name is not None)
+
+
 class Calls(NamedTuple):
     """The names that a function calls, as written: where it always may, behind guards, and in loops over data.
 
@@ -126,15 +142,23 @@ class _Reader:
             found.holds[node.name] = {name: tuple(classes) for name, classes in holds.items()}
 
     def _add(self, found: Outline, qualname: str, node: FunctionNode, owner: ClassRecord | None) -> None:
-        calls = self._function(node, owner)
+        inner = []
+        if runs_once(node):
+            inner = [self._source.span(one) for one in flat(node.body) if isinstance(one, (*FUNCTION, ast.ClassDef))]
+            if inner:
+                found.calls[f"{qualname}.{LOCALS}"] = Calls(self._names(inner, None, None))
+        calls = self._function(node, owner, inner)
         if qualname in found.calls:  # a setter, an overload, or another branch of a condition
             known = found.calls[qualname]
             calls = Calls(*(tuple(sorted({*one, *two})) for one, two in zip(known, calls, strict=True)))
         found.calls[qualname] = calls
 
-    def _function(self, node: FunctionNode, owner: ClassRecord | None) -> Calls:
+    def _function(self, node: FunctionNode, owner: ClassRecord | None, inner: list[tuple[int, int]]) -> Calls:
+        """The calls of a function, less those in the spans ``inner``, which are in ascending order."""
         method = None if owner is None else regions.Method(owner, f"{owner.qualname}.{node.name}")
         whole = self._source.span(node)
+        if inner:
+            return Calls(self._names(_without(whole, inner), node, owner))
         parts = list(_parts(node.body, method))
         if not parts:
             return Calls(self._names([whole], node, owner))
@@ -381,7 +405,7 @@ def dump(found: Outline) -> bytes:
         record.stars,
         {name: _function_data(known, found.calls.get(name, _NO_CALLS)) for name, known in record.functions.items()},
         {name: _class_data(known, found) for name, known in record.classes.items()},
-        found.calls.get("", _NO_CALLS).plain,
+        {name: calls.plain for name, calls in found.calls.items() if not name or name.endswith(LOCALS)},
     ]
     return json.dumps(data, separators=(",", ":")).encode()
 
@@ -405,7 +429,7 @@ def load(path: str, data: bytes) -> Outline:
     """What :func:`dump` was given, as far as heat depends on it."""
     name, imports, stars, functions, classes, loose = json.loads(data)
     record = ModuleRecord(path, name, imports, stars)
-    found = Outline(record, {"": Calls(tuple(loose))})
+    found = Outline(record, {name: Calls(tuple(calls)) for name, calls in loose.items()})
     for function, parts in functions.items():
         record.functions[function] = _function_of(function, parts, found)
     for known, (bases, decorators, methods, holds) in classes.items():
