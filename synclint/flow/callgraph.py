@@ -21,19 +21,21 @@ _CALLABLE = ("__call__", "forward")
 class Edge(NamedTuple):
     """``callee`` is reached from the function that the edge starts from.
 
-    ``by_name``: nothing but the method's name says so. ``overrides``: it stands in for the function called.
+    ``by_name``: nothing but the method's name says so. ``overrides``: it stands in for the function called. ``passed``:
+    it is not called there but handed on, and may be called at any time.
     """
 
     callee: Symbol
     by_name: bool = False
     overrides: bool = False
+    passed: bool = False
 
 
 @dataclass(slots=True)
 class CallGraph:
     """``functions``: all of the project, sorted. Edges by the function that they start from: ``plain`` ones of calls
     that may always happen, ``guarded`` ones behind guards, ``looped`` ones in loops over data. ``imported``: what files
-    reach when they are imported, and ``passed`` what they then hand out. ``decorators`` of functions that have any;
+    reach when they are imported. ``decorators`` of functions that have any;
     ``module_constructors`` are those of ``nn.Module``s."""
 
     functions: tuple[Symbol, ...]
@@ -41,7 +43,6 @@ class CallGraph:
     guarded: dict[Symbol, tuple[Edge, ...]] = field(default_factory=dict)
     looped: dict[Symbol, tuple[Edge, ...]] = field(default_factory=dict)
     imported: dict[str, tuple[Edge, ...]] = field(default_factory=dict)
-    passed: frozenset[Symbol] = frozenset()
     decorators: dict[Symbol, tuple[str, ...]] = field(default_factory=dict)
     module_constructors: set[Symbol] = field(default_factory=set)
 
@@ -55,6 +56,7 @@ class _Resolver:
     def __init__(self, outlines: Mapping[str, Outline]) -> None:
         self._outlines = outlines
         self._project = Project(Packages(outlines), self._record)
+        self._locals: list[Symbol] = []
         self._heirs: dict[Symbol, list[Symbol]] = {}
         self._overrides: dict[Symbol, list[Edge]] = {}
         self._definitions: dict[str, list[Symbol]] = {}
@@ -70,7 +72,6 @@ class _Resolver:
         self._read_classes()
         functions: list[Symbol] = []
         graph = CallGraph(())
-        passed: set[Symbol] = set()
         for path in sorted(self._outlines):
             found = self._outlines[path]
             record = found.record
@@ -84,16 +85,10 @@ class _Resolver:
                     functions.append(self._function(Symbol(path, known.qualname), known, names, graph))
                 if "__init__" in owner.methods and is_nn_module(self._project, symbol):
                     graph.module_constructors.add(Symbol(path, f"{owner.qualname}.__init__"))
-            for name, calls in found.calls.items():
-                if name.endswith(LOCALS):
-                    functions.append(Symbol(path, name))
-                    graph.plain[functions[-1]] = file.edges(calls.plain)
             loose = found.calls.get("")
             if loose is not None and loose.plain:
-                graph.imported[path] = file.edges(name for name in loose.plain if name[0] != "&")
-                passed.update(edge.callee for edge in file.edges(name for name in loose.plain if name[0] == "&"))
-        graph.functions = tuple(sorted(functions))
-        graph.passed = frozenset(passed)
+                graph.imported[path] = file.edges(loose.plain)
+        graph.functions = tuple(sorted((*functions, *self._locals)))
         return graph
 
     def _function(self, symbol: Symbol, record: FunctionRecord, names: _File | _Class, graph: CallGraph) -> Symbol:
@@ -111,6 +106,12 @@ class _Resolver:
             plain = ()
         if overrides:
             plain = (*plain, *overrides)
+        inner = self._outlines[symbol.path].calls.get(f"{symbol.qualname}.{LOCALS}")
+        if inner is not None:
+            known = Symbol(symbol.path, f"{symbol.qualname}.{LOCALS}")
+            graph.plain[known] = names.edges(inner.plain)
+            plain = (*plain, Edge(known, passed=True))
+            self._locals.append(known)
         if plain:
             graph.plain[symbol] = plain
         return symbol
@@ -195,6 +196,10 @@ class _Resolver:
     def is_class(self, symbol: Symbol) -> bool:
         return self._project.class_record(symbol) is not None
 
+    def is_property(self, method: Symbol) -> bool:
+        record = self._project.function_record(method)
+        return record is not None and record.is_property
+
     def of_project(self, dotted: str) -> bool:
         return dotted.partition(".")[0] in self._project.packages.tops
 
@@ -240,7 +245,7 @@ class _File:
             return resolver.by_name(name[1:], self.path)
         if name[0] == "&":  # passed, not called
             found = resolver.member(self.path, name[1:])
-            return () if found is None or resolver.is_class(found) else (Edge(found),)
+            return () if found is None or resolver.is_class(found) else (Edge(found, passed=True),)
         found = resolver.member(self.path, name)
         if found is not None:
             return resolver.constructors(found) if resolver.is_class(found) else (Edge(found),)
@@ -292,7 +297,7 @@ class _Class:
         for owner in owners:
             method = self._resolver.method(owner, name)
             if method is not None:
-                yield Edge(method)
+                yield Edge(method, passed=not rest and not called and not self._resolver.is_property(method))
                 met = True
                 continue
             classes = self._resolver.held(owner, name)

@@ -107,6 +107,9 @@ class _Spread:
                 self.heats[symbol] = FunctionHeat(Heat.COLD, reason)
         warm = self._spread_warm()
         self._spread_cold(warm)
+        for symbol in graph.functions:
+            if symbol.qualname.endswith(LOCALS):  # said even where nothing is known: they are not as the function is
+                self.heats.setdefault(symbol, UNKNOWN)
 
     def _natural(self, symbol: Symbol) -> tuple[_Nature, str]:
         name = symbol.name
@@ -157,13 +160,16 @@ class _Spread:
         """The functions that may be called by what is not cold; the reason of those that a hot one may call by name."""
         graph = self._graph
         called: set[Symbol] = set()
+        passed: set[Symbol] = set()
         for edges_of in (graph.plain, graph.guarded):
             for caller, edges in edges_of.items():
                 called.update(edge.callee for edge in edges if edge.callee != caller)
+                passed.update(edge.callee for edge in edges if edge.passed)
         for edges in graph.imported.values():
             called.update(edge.callee for edge in edges)
+            passed.update(edge.callee for edge in edges if edge.passed)
         warm = {symbol for symbol, known in self.heats.items() if known.heat is not Heat.COLD}
-        warm |= {symbol for symbol in graph.functions if symbol not in called or symbol in graph.passed}
+        warm |= {symbol for symbol in graph.functions if symbol not in called or symbol in passed}
         warm = {symbol for symbol in warm if self.heats.get(symbol, UNKNOWN).heat is not Heat.COLD}
         level = sorted(warm)
         while level:

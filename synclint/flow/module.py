@@ -12,13 +12,13 @@ from synclint.flow import statements as _statements  # noqa: F401 - fills the di
 from synclint.flow.annotations import annotated
 from synclint.flow.callgraph import call_graph
 from synclint.flow.frame import Frame
-from synclint.flow.heat import NO_NAMES, Heats, Names
+from synclint.flow.heat import NO_NAMES, FunctionHeat, Heats, Names
 from synclint.flow.heat import UNKNOWN as UNKNOWN_HEAT
 from synclint.flow.heat import heats as spread
 from synclint.flow.lattice import PENDING, UNKNOWN, join, join_all
 from synclint.flow.nn_modules import is_nn_module
 from synclint.flow.origins import Attribute, Held, Origin, Passed
-from synclint.flow.outline import LOCALS, outline, runs_once
+from synclint.flow.outline import LOCALS, outline
 from synclint.flow.parameters import bind_arguments, bind_conventions, in_the_light_of_calls
 from synclint.flow.regions import may_loop_over_data
 from synclint.flow.site import FunctionNode, Scope, Site
@@ -107,10 +107,11 @@ class ModuleFlow:
         self._execute_definitions()
         heats = self.heats.of_file(self.path)
         for qualname in sorted(self.function_nodes, key=self._order):
-            if self._may_be(heats.get(qualname, UNKNOWN_HEAT).heat, qualname, coldest):
+            hottest = max(heats.get(name, UNKNOWN_HEAT).heat for name in _parts_of(qualname, heats))
+            if self._may_be(hottest, qualname, coldest):
                 self.result(qualname)
         for site in self.sites.values():
-            name = _heated(site.scope)
+            name = _heated(site.scope, heats)
             if name is not None:
                 site.scope.heat = heats.get(name, UNKNOWN_HEAT).heat
         found = [site for site in self.sites.values() if site.heat >= coldest]
@@ -119,7 +120,7 @@ class ModuleFlow:
     def _may_be(self, heat: Heat, qualname: str, coldest: Heat) -> bool:
         """Whether a function may have sites that are as hot as ``coldest``, or says where attributes live."""
         node = self.function_nodes[qualname]
-        return heat >= coldest or node.name == "__init__" or may_loop_over_data(node) or runs_once(node)
+        return heat >= coldest or node.name == "__init__" or may_loop_over_data(node)
 
     @property
     def heats(self) -> Heats:
@@ -135,7 +136,7 @@ class ModuleFlow:
         region = site.region
         if region is not None and site.heat is region.heat:
             return [Why(region.line, region.text)]
-        name = _heated(site.scope)
+        name = _heated(site.scope, self.heats.of_file(self.path))
         if name is None:
             return [Why(site.statement.lineno, "runs when the module is imported")]
         steps = []
@@ -412,13 +413,18 @@ def analyse(
     return module, module.analyse(coldest)
 
 
-def _heated(scope: Scope) -> str | None:
-    """The function that a scope is as hot as: the one that it is nested in; None for the module and classes."""
+def _parts_of(qualname: str, heats: Mapping[str, FunctionHeat]) -> list[str]:
+    """A function, and what stands for the functions in it where these have a heat of their own."""
+    inner = f"{qualname}.{LOCALS}"
+    return [qualname, inner] if inner in heats else [qualname]
+
+
+def _heated(scope: Scope, heats: Mapping[str, FunctionHeat]) -> str | None:
+    """The function that a scope is as hot as: the outermost one around it; None for the module and classes."""
     outermost = scope.outermost
     if not isinstance(outermost.node, FUNCTION):
         return None
-    returned = scope is not outermost and runs_once(outermost.node)
-    return f"{outermost.qualname}.{LOCALS}" if returned else outermost.qualname
+    return outermost.qualname if scope is outermost else _parts_of(outermost.qualname, heats)[-1]
 
 
 def _settled(value: Value) -> bool:

@@ -53,20 +53,15 @@ _EVERYWHERE = TENSOR_METHODS | frozenset(
 )
 
 
-#: What stands for the functions and classes within a function that runs once: what it returns may run often.
+#: The name of what stands for the functions and classes within a function where they may outlive it.
 LOCALS = "<locals>"
+_GOES_ON = frozenset(bytes([one]) for one in b"(_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _ONCE = frozenset(("lru_cache", "cache", "cached_property", "once", "run_once"))
 
 
 def keeps_its_result(decorators: Iterable[str]) -> bool:
     """Whether one of the dotted names is of a decorator that runs a function once."""
     return any(name.rpartition(".")[2] in _ONCE for name in decorators)
-
-
-def runs_once(node: FunctionNode) -> bool:
-    """Whether a decorator keeps what the function returned."""
-    names = (dotted_name(one.func if isinstance(one, ast.Call) else one) for one in node.decorator_list)
-    return keeps_its_result(name for name in names if name is not None)
 
 
 class Calls(NamedTuple):
@@ -142,36 +137,50 @@ class _Reader:
             found.holds[node.name] = {name: tuple(classes) for name, classes in holds.items()}
 
     def _add(self, found: Outline, qualname: str, node: FunctionNode, owner: ClassRecord | None) -> None:
-        inner = []
-        if runs_once(node):
-            inner = [self._source.span(one) for one in flat(node.body) if isinstance(one, (*FUNCTION, ast.ClassDef))]
-            if inner:
-                found.calls[f"{qualname}.{LOCALS}"] = Calls(self._names(inner, None, None))
-        calls = self._function(node, owner, inner)
+        calls, inner = self._function(node, owner)
+        if inner is not None:
+            found.calls[f"{qualname}.{LOCALS}"] = inner
         if qualname in found.calls:  # a setter, an overload, or another branch of a condition
             known = found.calls[qualname]
             calls = Calls(*(tuple(sorted({*one, *two})) for one, two in zip(known, calls, strict=True)))
         found.calls[qualname] = calls
 
-    def _function(self, node: FunctionNode, owner: ClassRecord | None, inner: list[tuple[int, int]]) -> Calls:
-        """The calls of a function, less those in the spans ``inner``, which are in ascending order."""
+    def _function(self, node: FunctionNode, owner: ClassRecord | None) -> tuple[Calls, Calls | None]:
+        """The calls of a function, and those of the definitions in it where these may outlive it."""
         method = None if owner is None else regions.Method(owner, f"{owner.qualname}.{node.name}")
         whole = self._source.span(node)
-        if inner:
-            return Calls(self._names(_without(whole, inner), node, owner))
-        parts = list(_parts(node.body, method))
-        if not parts:
-            return Calls(self._names([whole], node, owner))
         cold: list[tuple[int, int]] = []
         hot: list[tuple[int, int]] = []
-        for region, first, last in parts:
-            span = self._source.span(first)[0], self._source.span(last)[1]
-            (hot if region.heat is Heat.HOT else cold).append(span)
-        cold.sort()
-        guarded = self._names(cold, node, owner) if cold else ()
-        looped = self._names([part for span in hot for part in _without(span, cold)], node, owner) if hot else ()
-        plain = self._names(_without(whole, cold), node, owner)
-        return Calls(plain, tuple(name for name in guarded if name not in plain), looped)
+        defined: list[ast.stmt] = []
+        for region, first, last in _parts(node.body, method):
+            if region is None:
+                defined.append(first)
+            else:
+                span = self._source.span(first)[0], self._source.span(last)[1]
+                (hot if region.heat is Heat.HOT else cold).append(span)
+        inner = [self._source.span(one) for one in defined] if self._outlive(defined, whole) else []
+        if not cold and not hot and not inner:
+            return Calls(self._names([whole], node, owner)), None
+        apart = sorted((*cold, *inner))
+        guarded = self._names([part for span in cold for part in _without(span, inner)], node, owner) if cold else ()
+        looped = self._names([part for span in hot for part in _without(span, apart)], node, owner) if hot else ()
+        plain = self._names(_without(whole, apart), node, owner)
+        calls = Calls(plain, tuple(name for name in guarded if name not in plain), looped)
+        return calls, Calls(self._names(inner, node, owner)) if inner else None
+
+    def _outlive(self, defined: Sequence[ast.stmt], whole: tuple[int, int]) -> bool:
+        """Whether any of the definitions in a function is a class, or is handed to what may call it later."""
+        for one in defined:
+            if not isinstance(one, FUNCTION):
+                return True
+            name = one.name.encode()
+            place = self._data.find(name, *whole)
+            while place >= 0:
+                end = place + len(name)
+                if not self._data[place - 1 : place].isalnum() and self._data[end : end + 1] not in _GOES_ON:
+                    return True
+                place = self._data.find(name, end, whole[1])
+        return False
 
     def _names(
         self, spans: Iterable[tuple[int, int]], function: FunctionNode | None, owner: ClassRecord | None
@@ -263,8 +272,11 @@ def _parameter(function: FunctionNode, name: str) -> ast.arg | None:
     return None
 
 
-def _parts(body: Sequence[ast.stmt], method: regions.Method | None) -> Iterator[tuple[Region, ast.stmt, ast.stmt]]:
-    """The regions of a body, each with the statements where it begins and ends; none within a cold one."""
+def _parts(
+    body: Sequence[ast.stmt], method: regions.Method | None
+) -> Iterator[tuple[Region | None, ast.stmt, ast.stmt]]:
+    """The regions of a body, each with the statements where it begins and ends, none within a cold one; and, without a
+    region, the definitions outside of those."""
     for at, statement in enumerate(body):
         if statement.__class__ not in _WITH_PARTS:
             continue
@@ -279,6 +291,8 @@ def _parts(body: Sequence[ast.stmt], method: regions.Method | None) -> Iterator[
             yield from _part(statement.body, regions.loop(statement), method)
         elif isinstance(statement, (ast.While, ast.With, ast.AsyncWith)):
             yield from _parts(statement.body, method)
+        elif isinstance(statement, (*FUNCTION, ast.ClassDef)):
+            yield None, statement, statement
         elif isinstance(statement, ast.Try):
             yield from _parts(statement.body, method)
             for one in statement.handlers:
@@ -288,13 +302,15 @@ def _parts(body: Sequence[ast.stmt], method: regions.Method | None) -> Iterator[
 
 
 _WITH_PARTS = frozenset(
-    (ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try)
+    (
+        ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try, ast.ClassDef, *FUNCTION
+    )
 )
 
 
 def _part(
     body: Sequence[ast.stmt], region: Region | None, method: regions.Method | None
-) -> Iterator[tuple[Region, ast.stmt, ast.stmt]]:
+) -> Iterator[tuple[Region | None, ast.stmt, ast.stmt]]:
     if region is not None and body:
         yield region, body[0], body[-1]
         if region.heat is not Heat.HOT:
