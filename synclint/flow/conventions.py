@@ -184,6 +184,11 @@ def is_frozen(name: str) -> bool:
     return _FROZEN.search(name) is not None
 
 
+def is_compiler(decorator: str) -> bool:
+    """Whether the dotted name of a decorator is that of ``torch.compile``, or of what a project wraps around it."""
+    return decorator == "torch.compile" or decorator.endswith("torch_compile")
+
+
 @lru_cache(maxsize=65536)
 def names_loader(name: str) -> bool:
     """``loader``, ``train_dataloader``: iterating over it yields the batches of a data set."""

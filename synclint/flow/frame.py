@@ -39,6 +39,7 @@ class Frame:
         "default_device",
         "env",
         "generator",
+        "meant",
         "module",
         "narrowed",
         "owner",
@@ -67,6 +68,7 @@ class Frame:
         self.sites: dict[tuple[ast.expr, str], Site] = {}
         self.statement: ast.stmt = ast.Pass()
         self.allowed = 0
+        self.meant = False
         self.region: Region | None = None
         self.narrowed: dict[str, Value] = {}
         self.default_device: Value | None = None
@@ -192,7 +194,7 @@ class Frame:
         ``flags`` answer predicates: those of the call, and those that no operand can answer. ``limit`` is the
         confidence at most.
         """
-        if not self.recording or self.allowed or self.module.calls is not None:
+        if not self.recording or self.allowed or self.meant or self.module.calls is not None:
             return
         flags = flags or {}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from synclint.flow import expressions as _expressions  # noqa: F401 - fills the 
 from synclint.flow import statements as _statements  # noqa: F401 - fills the dispatch table
 from synclint.flow.annotations import annotated
 from synclint.flow.callgraph import call_graph
+from synclint.flow.conventions import is_compiler
 from synclint.flow.frame import Frame
 from synclint.flow.heat import NO_NAMES, FunctionHeat, Heats, Names
 from synclint.flow.heat import UNKNOWN as UNKNOWN_HEAT
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 #: The release that code is read for when nothing says otherwise: the newest that most installations can have.
 ASSUMED_TORCH = (2, 14)
 
+_COMPILED = re.compile(rb"torch\.compile\(\s*([\w.]+)")
 _MAX_DEPTH = 4  # calls within calls that are followed with their own arguments
 _MAX_SPECIALISED = 300  # of them in one file
 _MAX_STATEMENTS = 60  # in a function that is followed
@@ -69,6 +72,7 @@ class ModuleFlow:
         self.torch = torch or ASSUMED_TORCH
         self.linker = linker
         self._heats = heats
+        self._compiled: frozenset[bytes] | None = None
         self._names = names
         self.calls: dict[ast.Call, Call] | None = None
         self.sites: dict[tuple[ast.expr, str], Site] = {}
@@ -134,18 +138,35 @@ class ModuleFlow:
     def why_heat(self, site: Site) -> list[Why]:
         """Why a site is as hot as it is, the nearest reason first."""
         region = site.region
-        if region is not None and site.heat is region.heat:
-            return [Why(region.line, region.text)]
         name = _heated(site.scope, self.heats.of_file(self.path))
+        steps = []
+        if name is not None and self._is_compiled(site.scope.outermost.qualname):
+            line = self.function_nodes[site.scope.outermost.qualname].lineno
+            steps.append(Why(line, f"`{name}` is compiled by `torch.compile`: a wait breaks the graph"))
+        if region is not None and site.heat is region.heat:
+            return [*steps, Why(region.line, region.text)]
         if name is None:
             return [Why(site.statement.lineno, "runs when the module is imported")]
-        steps = []
         for symbol, text in self.heats.chain(self.symbol(name)):
             record = self._project.function_record(symbol)
             node = self.function_nodes.get(symbol.qualname) if symbol.path == self.path else None
             line = node.lineno if node is not None else record.line if record is not None else 1
             steps.append(Why(line, text, path=symbol.path))
         return steps
+
+    def _is_compiled(self, qualname: str) -> bool:
+        """Whether a function is decorated with, or passed to, ``torch.compile`` in this file."""
+        record = self._project.function_record(self.symbol(qualname))
+        if record is not None and any(is_compiler(one) for one in record.decorators):
+            return True
+        owner, _, name = qualname.rpartition(".")
+        known = self.record.classes.get(owner)
+        if known is not None and name == "forward" and any(is_compiler(one) for one in known.decorators):
+            return True
+        if self._compiled is None:
+            self._compiled = frozenset(_COMPILED.findall(self.source.data))
+        mentions = (f"self.{name}", f"cls.{name}", qualname) if owner else (name,)
+        return any(mention.encode() in self._compiled for mention in mentions)
 
     def summarise(self) -> Summary:
         """What the file says to the others: no sites, every function, with the calls that it makes."""

@@ -26,11 +26,12 @@ _LOGGING = "only runs where the level of logging asks for it"
 
 
 class Region(NamedTuple):
-    """How often a part of a function runs, why, and on which line that is said."""
+    """How often a part of a function runs, why, and on which line that is said. ``firm``: whatever is around it."""
 
     heat: Heat
     text: str
     line: int
+    firm: bool = False
 
 
 class Branches(NamedTuple):
@@ -96,6 +97,33 @@ def loop(node: ast.For | ast.AsyncFor) -> Region | None:
     return Region(Heat.HOT, f"runs for every batch of `{name}`", node.lineno)
 
 
+def context(dotted: str, line: int) -> Region | None:
+    """The region of a ``with`` whose context manager is called by this canonical name."""
+    if dotted not in ("torch.cuda.graph", "torch.cuda.graphs.graph"):
+        return None
+    return Region(Heat.HOT, "is captured into a CUDA graph, where a wait is an error", line, firm=True)
+
+
+class DebugMode(NamedTuple):
+    """What ``torch.cuda.set_sync_debug_mode`` does: from here on waits are meant, or are complained of."""
+
+    meant: bool
+    region: Region | None
+
+
+def debug_mode(call: ast.Call) -> DebugMode | None:
+    """The mode that a call of ``set_sync_debug_mode`` sets; None if it is no such call."""
+    if not isinstance(call.func, ast.Attribute) or call.func.attr != "set_sync_debug_mode":
+        return None
+    argument = call.args[0] if call.args else call.keywords[0].value if call.keywords else None
+    mode = argument.value if isinstance(argument, ast.Constant) else None
+    if mode in (2, "error"):
+        return DebugMode(False, Region(Heat.HOT, "runs where the sync debug mode makes a wait an error", call.lineno, True))
+    if mode in (1, "warn"):
+        return DebugMode(False, Region(Heat.HOT, "runs where the sync debug mode warns of waits", call.lineno, True))
+    return DebugMode(mode in (0, "default"), None)
+
+
 def may_loop_over_data(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     """Whether a function may have a part that is hot whatever the function is."""
     return any(
@@ -106,7 +134,7 @@ def may_loop_over_data(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool
 
 def innermost(outer: Region | None, inner: Region | None) -> Region | None:
     """The region of what is in both: the inner one, but nothing lifts what is behind a guard."""
-    if inner is None or (outer is not None and outer.heat < inner.heat):
+    if inner is None or (outer is not None and outer.heat < inner.heat and not inner.firm):
         return outer
     return inner
 

@@ -60,6 +60,11 @@ def _augmented_assign(frame: Frame, node: ast.AugAssign) -> None:
 
 def _expression(frame: Frame, node: ast.Expr) -> None:
     frame.value(node.value)
+    if isinstance(node.value, ast.Call):
+        mode = regions.debug_mode(node.value)
+        if mode is not None:
+            frame.meant = mode.meant
+            frame.region = innermost(frame.region, mode.region)
 
 
 def _return(frame: Frame, node: ast.Return) -> None:
@@ -196,18 +201,20 @@ def _continue(frame: Frame, node: ast.Continue) -> None:
 
 
 def _with(frame: Frame, node: ast.With | ast.AsyncWith) -> None:
-    allowed, default = frame.allowed, frame.default_device
+    allowed, default, region = frame.allowed, frame.default_device, frame.region
     for item in node.items:
         value = frame.value(item.context_expr)
         name = dotted_name(item.context_expr.func) if isinstance(item.context_expr, ast.Call) else None
-        if name is not None and name.rpartition(".")[2] in _ALLOWS_WAITS:
-            frame.allowed += 1
+        if name is not None:
+            if name.rpartition(".")[2] in _ALLOWS_WAITS:
+                frame.allowed += 1
+            frame.region = innermost(frame.region, regions.context(frame.module.external(name), node.lineno))
         if value.kind is Kind.DEVICE:
             frame.default_device = as_device(value)
         if item.optional_vars is not None:
             bind_target(frame, item.optional_vars, value if value.kind is not Kind.DEVICE else UNKNOWN)
     frame.execute(node.body)
-    frame.allowed, frame.default_device = allowed, default
+    frame.allowed, frame.default_device, frame.region = allowed, default, region
 
 
 def _try(frame: Frame, node: Any) -> None:
