@@ -15,6 +15,9 @@ from synclint.index.records import ClassRecord, FunctionRecord, ModuleRecord, Sy
 
 _FEW = 3  # definitions of a method's name, for a call by that name alone to be taken as a call of one of them
 _MANY = 40  # classes that a mixin is mixed into: more are not looked at
+ANY_OWNER = "<any>."
+"""Begins the name of what stands for all methods of a name that too many classes have, none of which is meant surely."""
+
 _CALLABLE = ("__call__", "forward")
 
 
@@ -56,6 +59,7 @@ class _Resolver:
     def __init__(self, outlines: Mapping[str, Outline]) -> None:
         self._outlines = outlines
         self._project = Project(Packages(outlines), self._record)
+        self._anyone: dict[Symbol, tuple[Edge, ...]] = {}
         self._locals: list[Symbol] = []
         self._heirs: dict[Symbol, list[Symbol]] = {}
         self._overrides: dict[Symbol, list[Edge]] = {}
@@ -88,7 +92,8 @@ class _Resolver:
             loose = found.calls.get("")
             if loose is not None and loose.plain:
                 graph.imported[path] = file.edges(loose.plain)
-        graph.functions = tuple(sorted((*functions, *self._locals)))
+        graph.plain.update(self._anyone)
+        graph.functions = tuple(sorted((*functions, *self._locals, *self._anyone)))
         return graph
 
     def _function(self, symbol: Symbol, record: FunctionRecord, names: _File | _Class, graph: CallGraph) -> Symbol:
@@ -204,11 +209,17 @@ class _Resolver:
         return dotted.partition(".")[0] in self._project.packages.tops
 
     def by_name(self, name: str, near: str) -> tuple[Edge, ...]:
-        key = (name, top_folder(near) if is_side_file(near) else "")
+        side = top_folder(near) if is_side_file(near) else ""
+        key = (name, side)
         known = self._named.get(key)
         if known is None:
-            found = [one for one in self._definitions.get(name, ()) if counts_for(near, one.path) and (key[1] or not is_side_file(one.path))]
-            known = self._named[key] = tuple(Edge(one, by_name=True) for one in found) if len(found) <= _FEW else ()
+            found = [one for one in self._definitions.get(name, ()) if counts_for(near, one.path) and (side or not is_side_file(one.path))]
+            known = tuple(Edge(one, by_name=True) for one in found)
+            if len(found) > _FEW:
+                anyone = Symbol(side, f"{ANY_OWNER}{name}")
+                self._anyone[anyone] = known
+                known = (Edge(anyone, by_name=True),)
+            self._named[key] = known
         return known
 
 
@@ -237,7 +248,9 @@ class _File:
 
     def _visible(self, edges: Iterable[Edge]) -> tuple[Edge, ...]:
         """Without what a test calls of the code that it tests: that says nothing of how often the code runs."""
-        return tuple(edge for edge in edges if not self._is_side or counts_for(self.path, edge.callee.path))
+        if not self._is_side:
+            return tuple(edges)
+        return tuple(edge for edge in edges if edge.by_name or counts_for(self.path, edge.callee.path))
 
     def _meant(self, name: str) -> Iterable[Edge]:
         resolver = self.resolver

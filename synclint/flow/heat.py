@@ -11,7 +11,7 @@ from fnmatch import translate
 from typing import NamedTuple
 
 from synclint.finding import Heat
-from synclint.flow.callgraph import CallGraph, Edge
+from synclint.flow.callgraph import ANY_OWNER, CallGraph, Edge
 from synclint.flow.conventions import is_cold, is_cool, is_frozen, is_hot
 from synclint.flow.outline import LOCALS, keeps_its_result
 from synclint.index.packages import module_name
@@ -70,7 +70,8 @@ def heats(
     """
     found: dict[str, dict[str, FunctionHeat]] = {}
     for symbol, heat in _Spread(graph, names, modules or {}).heats.items():
-        found.setdefault(symbol.path, {})[symbol.qualname] = heat
+        if not symbol.qualname.startswith(ANY_OWNER):
+            found.setdefault(symbol.path, {})[symbol.qualname] = heat
     return found
 
 
@@ -112,6 +113,8 @@ class _Spread:
                 self.heats.setdefault(symbol, UNKNOWN)
 
     def _natural(self, symbol: Symbol) -> tuple[_Nature, str]:
+        if symbol.qualname.startswith(ANY_OWNER):
+            return _Nature.PLAIN, ""
         name = symbol.name
         if self._cold_functions.match(symbol):
             return _Nature.FROZEN, f"`{symbol.qualname}` is cold: the configuration says so"
@@ -180,7 +183,7 @@ class _Spread:
                     callee = edge.callee
                     if callee in self.heats and not (edge.by_name and hot and self._is_cool(callee)):
                         continue
-                    if edge.by_name and hot:
+                    if edge.by_name and hot and not callee.qualname.startswith(ANY_OWNER):
                         text = f"`{callee.qualname}` may be called by `{caller.qualname}`, going by the name alone"
                         self.heats[callee] = FunctionHeat(Heat.WARM, text, caller)
                     if callee not in warm:
@@ -218,7 +221,7 @@ class _Spread:
         self, edge: Edge, warm: set[Symbol], how: str, caller: Symbol | None, following: list[Symbol]
     ) -> None:
         callee = edge.callee
-        if callee in self.heats or callee in warm:
+        if callee in self.heats or callee in warm or callee.qualname.startswith(ANY_OWNER):
             return
         self.heats[callee] = FunctionHeat(Heat.COLD, f"`{callee.qualname}` {_is(how)}", caller)
         following.append(callee)
