@@ -14,17 +14,17 @@ from synclint.discover import discover
 from synclint.flow.conventions import is_side_file, top_folder
 from synclint.flow.heat import Heats, Names
 from synclint.flow.link import InProject, Linker
+from synclint.flow.mentions import outline
 from synclint.flow.module import ModuleFlow
 from synclint.flow.outline import dump as dump_outline
-from synclint.flow.outline import outline
 from synclint.flow.pickled import dump, load
 from synclint.flow.summary import Summary
-from synclint.project_heat import StoredHeats
 from synclint.index.build import build
 from synclint.index.packages import Packages, module_name
 from synclint.index.project import Project
 from synclint.index.records import ModuleRecord, Symbol
 from synclint.index.store import Entry, Known, Stamp, Store
+from synclint.project_heat import StoredHeats
 from synclint.source import Source, SourceError
 
 if TYPE_CHECKING:

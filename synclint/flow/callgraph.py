@@ -11,12 +11,12 @@ from synclint.flow.nn_modules import is_nn_module
 from synclint.flow.outline import LOCALS, Outline
 from synclint.index.packages import Packages
 from synclint.index.project import Class, Project
-from synclint.index.records import ClassRecord, FunctionRecord, ModuleRecord, Symbol
+from synclint.index.records import FunctionRecord, ModuleRecord, Symbol
 
 _FEW = 3  # definitions of a method's name, for a call by that name alone to be taken as a call of one of them
 _MANY = 40  # classes that a mixin is mixed into: more are not looked at
 ANY_OWNER = "<any>."
-"""Begins the name of what stands for all methods of a name that too many classes have, none of which is meant surely."""
+"""Begins the name of what stands for all methods of a name that so many classes have that none is surely meant."""
 
 _CALLABLE = ("__call__", "forward")
 
@@ -80,13 +80,11 @@ class _Resolver:
             found = self._outlines[path]
             record = found.record
             file = _File(self, path, found)
-            for known in record.functions.values():
-                functions.append(self._function(Symbol(path, known.qualname), known, file, graph))
+            functions += [self._function(known, file, graph) for known in record.functions.values()]
             for owner in record.classes.values():
                 symbol = Symbol(path, owner.qualname)
                 names = _Class(file, symbol)
-                for known in owner.methods.values():
-                    functions.append(self._function(Symbol(path, known.qualname), known, names, graph))
+                functions += [self._function(known, names, graph) for known in owner.methods.values()]
                 if "__init__" in owner.methods and is_nn_module(self._project, symbol):
                     graph.module_constructors.add(Symbol(path, f"{owner.qualname}.__init__"))
             loose = found.calls.get("")
@@ -96,7 +94,8 @@ class _Resolver:
         graph.functions = tuple(sorted((*functions, *self._locals, *self._anyone)))
         return graph
 
-    def _function(self, symbol: Symbol, record: FunctionRecord, names: _File | _Class, graph: CallGraph) -> Symbol:
+    def _function(self, record: FunctionRecord, names: _File | _Class, graph: CallGraph) -> Symbol:
+        symbol = Symbol(names.path, record.qualname)
         calls = self._outlines[symbol.path].calls.get(symbol.qualname)
         overrides = self._overrides.get(symbol)
         if record.decorators:
@@ -213,7 +212,8 @@ class _Resolver:
         key = (name, side)
         known = self._named.get(key)
         if known is None:
-            found = [one for one in self._definitions.get(name, ()) if counts_for(near, one.path) and (side or not is_side_file(one.path))]
+            visible = (one for one in self._definitions.get(name, ()) if counts_for(near, one.path))
+            found = [one for one in visible if side or not is_side_file(one.path)]
             known = tuple(Edge(one, by_name=True) for one in found)
             if len(found) > _FEW:
                 anyone = Symbol(side, f"{ANY_OWNER}{name}")
@@ -272,6 +272,7 @@ class _Class:
     """The names in the methods of a class."""
 
     def __init__(self, file: _File, owner: Symbol) -> None:
+        self.path = file.path
         self._file = file
         self._resolver = file.resolver
         self._owner = owner

@@ -10,8 +10,8 @@ from synclint.facts import applies, facts_for
 from synclint.finding import Confidence
 from synclint.flow.conventions import names_host_memory, names_tensor, value_by_name
 from synclint.flow.dispatch import EVALUATE, EXECUTE
+from synclint.flow.guards import Method
 from synclint.flow.lattice import NONE, UNKNOWN, join, join_all
-from synclint.flow import regions
 from synclint.flow.regions import Region, innermost
 from synclint.flow.site import FunctionNode, Scope, Site
 from synclint.flow.values import Dtype, Kind, Place, Value, Why
@@ -153,12 +153,12 @@ class Frame:
         return owner is not None and (self.module.is_module_like(owner) or self.module.has_forward(owner))
 
     @property
-    def method(self) -> regions.Method | None:
+    def method(self) -> Method | None:
         """The method at hand, with what is known of its class; for a nested function, the one around it."""
         if self.owner is None:
             return None
         record = self.module.record.classes.get(self.owner.qualname)
-        return None if record is None else regions.Method(record, self.scope.qualname.partition(".<locals>")[0])
+        return None if record is None else Method(record, self.scope.qualname.partition(".<locals>")[0])
 
     @property
     def line(self) -> int:

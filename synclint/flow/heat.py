@@ -18,6 +18,12 @@ from synclint.index.packages import module_name
 from synclint.index.records import Symbol
 
 
+def stays_cold(qualname: str) -> bool:
+    """Whether not even a loop over data makes a part of a function hot: a test or a warm-up, but not ``main``."""
+    name = qualname.rpartition(".")[2]
+    return is_frozen(name) and name != "main"
+
+
 class FunctionHeat(NamedTuple):
     """How hot a function is, what is to be said of that, and the function that it has its heat from, if any."""
 
@@ -64,9 +70,10 @@ def heats(
 ) -> dict[str, dict[str, FunctionHeat]]:
     """The heat of every function, by file and qualname; those of which nothing is known are left out.
 
-    Hot: an entry point, by name or by the project's word, or called by a hot function or in a loop over data. What
-    nothing but the name of a method makes a hot function's callee is warm. ``modules`` are the names of files. Cold: a constructor, loader, test or the
-    like, a function that runs once, or one that is only called by such, behind guards, or on import.
+    Hot: an entry point, by name or by the project's word, or called by a hot function or in a loop over steps or data.
+    What nothing but the name of a method makes a hot function's callee is warm. Cold: a constructor, loader, test or
+    the like, a function that runs once, or one that is only called by such, behind guards, or on import. ``modules``
+    are the names of files.
     """
     found: dict[str, dict[str, FunctionHeat]] = {}
     for symbol, heat in _Spread(graph, names, modules or {}).heats.items():
@@ -135,9 +142,10 @@ class _Spread:
     def _spread_hot(self) -> None:
         looping: list[Symbol] = []
         for caller, edges in sorted(self._graph.looped.items()):
+            if stays_cold(caller.qualname):
+                continue
             for edge in edges:
-                how = f"called by `{caller.qualname}` for every batch of a data loader"
-                self._heat_up(edge, how, None, looping)
+                self._heat_up(edge, f"called by `{caller.qualname}` in a loop over steps or batches", None, looping)
         level = sorted({*looping, *(symbol for symbol, known in self.heats.items() if known.heat is Heat.HOT)})
         while level:
             following: list[Symbol] = []
@@ -265,9 +273,7 @@ def _any_of(patterns: Iterable[str]) -> re.Pattern[str] | None:
 
 def dump(found: Mapping[str, FunctionHeat]) -> bytes:
     """The heats of a file."""
-    data = {
-        qualname: [known.heat, known.reason, *(known.source or ())] for qualname, known in sorted(found.items())
-    }
+    data = {qualname: [known.heat, known.reason, *(known.source or ())] for qualname, known in sorted(found.items())}
     return json.dumps(data, separators=(",", ":")).encode()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,18 +10,14 @@ from synclint.finding import Confidence, Heat
 from synclint.flow import expressions as _expressions  # noqa: F401 - fills the dispatch table
 from synclint.flow import statements as _statements  # noqa: F401 - fills the dispatch table
 from synclint.flow.annotations import annotated
-from synclint.flow.callgraph import call_graph
-from synclint.flow.conventions import is_compiler
+from synclint.flow.file_heat import FileHeat
 from synclint.flow.frame import Frame
-from synclint.flow.heat import NO_NAMES, FunctionHeat, Heats, Names
-from synclint.flow.heat import UNKNOWN as UNKNOWN_HEAT
-from synclint.flow.heat import heats as spread
+from synclint.flow.heat import NO_NAMES, Heats, Names
 from synclint.flow.lattice import PENDING, UNKNOWN, join, join_all
+from synclint.flow.loops import Loops
 from synclint.flow.nn_modules import is_nn_module
 from synclint.flow.origins import Attribute, Held, Origin, Passed
-from synclint.flow.outline import LOCALS, outline
 from synclint.flow.parameters import bind_arguments, bind_conventions, in_the_light_of_calls
-from synclint.flow.regions import may_loop_over_data
 from synclint.flow.site import FunctionNode, Scope, Site
 from synclint.flow.summary import Call, Summary
 from synclint.flow.values import Kind, Place, Value, Why
@@ -38,7 +33,6 @@ if TYPE_CHECKING:
 #: The release that code is read for when nothing says otherwise: the newest that most installations can have.
 ASSUMED_TORCH = (2, 14)
 
-_COMPILED = re.compile(rb"torch\.compile\(\s*([\w.]+)")
 _MAX_DEPTH = 4  # calls within calls that are followed with their own arguments
 _MAX_SPECIALISED = 300  # of them in one file
 _MAX_STATEMENTS = 60  # in a function that is followed
@@ -71,9 +65,8 @@ class ModuleFlow:
         self.wanted = wanted
         self.torch = torch or ASSUMED_TORCH
         self.linker = linker
-        self._heats = heats
-        self._compiled: frozenset[bytes] | None = None
-        self._names = names
+        self.heat = FileHeat(self, heats, names)
+        self.loops = Loops(source)
         self.calls: dict[ast.Call, Call] | None = None
         self.sites: dict[tuple[ast.expr, str], Site] = {}
         self.globals: dict[str, Value] = {}
@@ -109,64 +102,13 @@ class ModuleFlow:
     def analyse(self, coldest: Heat = Heat.COLD) -> list[Site]:
         """The sites in source order. Functions below ``coldest`` are interpreted only where others ask about them."""
         self._execute_definitions()
-        heats = self.heats.of_file(self.path)
         for qualname in sorted(self.function_nodes, key=self._order):
-            hottest = max(heats.get(name, UNKNOWN_HEAT).heat for name in _parts_of(qualname, heats))
-            if self._may_be(hottest, qualname, coldest):
+            # Constructors say where attributes live.
+            if self.function_nodes[qualname].name == "__init__" or self.heat.hottest(qualname) >= coldest:
                 self.result(qualname)
-        for site in self.sites.values():
-            name = _heated(site.scope, heats)
-            if name is not None:
-                site.scope.heat = heats.get(name, UNKNOWN_HEAT).heat
+        self.heat.fill_in([site.scope for site in self.sites.values()])
         found = [site for site in self.sites.values() if site.heat >= coldest]
         return sorted(found, key=lambda site: (site.node.lineno, site.node.col_offset, site.operation))
-
-    def _may_be(self, heat: Heat, qualname: str, coldest: Heat) -> bool:
-        """Whether a function may have sites that are as hot as ``coldest``, or says where attributes live."""
-        node = self.function_nodes[qualname]
-        return heat >= coldest or node.name == "__init__" or may_loop_over_data(node)
-
-    @property
-    def heats(self) -> Heats:
-        """The heat of the functions: of the project's or, if the file stands alone, by the calls within it."""
-        if self._heats is None:
-            graph = call_graph({self.path: outline(self.source, self.record)})
-            found = spread(graph, self._names, {self.path: self.record.name})
-            self._heats = Heats(lambda path: found.get(path, {}))
-        return self._heats
-
-    def why_heat(self, site: Site) -> list[Why]:
-        """Why a site is as hot as it is, the nearest reason first."""
-        region = site.region
-        name = _heated(site.scope, self.heats.of_file(self.path))
-        steps = []
-        if name is not None and self._is_compiled(site.scope.outermost.qualname):
-            line = self.function_nodes[site.scope.outermost.qualname].lineno
-            steps.append(Why(line, f"`{name}` is compiled by `torch.compile`: a wait breaks the graph"))
-        if region is not None and site.heat is region.heat:
-            return [*steps, Why(region.line, region.text)]
-        if name is None:
-            return [Why(site.statement.lineno, "runs when the module is imported")]
-        for symbol, text in self.heats.chain(self.symbol(name)):
-            record = self._project.function_record(symbol)
-            node = self.function_nodes.get(symbol.qualname) if symbol.path == self.path else None
-            line = node.lineno if node is not None else record.line if record is not None else 1
-            steps.append(Why(line, text, path=symbol.path))
-        return steps
-
-    def _is_compiled(self, qualname: str) -> bool:
-        """Whether a function is decorated with, or passed to, ``torch.compile`` in this file."""
-        record = self._project.function_record(self.symbol(qualname))
-        if record is not None and any(is_compiler(one) for one in record.decorators):
-            return True
-        owner, _, name = qualname.rpartition(".")
-        known = self.record.classes.get(owner)
-        if known is not None and name == "forward" and any(is_compiler(one) for one in known.decorators):
-            return True
-        if self._compiled is None:
-            self._compiled = frozenset(_COMPILED.findall(self.source.data))
-        mentions = (f"self.{name}", f"cls.{name}", qualname) if owner else (name,)
-        return any(mention.encode() in self._compiled for mention in mentions)
 
     def summarise(self) -> Summary:
         """What the file says to the others: no sites, every function, with the calls that it makes."""
@@ -297,6 +239,13 @@ class ModuleFlow:
         key = (owner.name, scope.qualname, name)
         known = self._assigned.get(key)
         self._assigned[key] = value if known is None else join(known, value)
+
+    def line_of(self, function: Symbol) -> int:
+        """Where a function of the project begins; where that is not known, 1."""
+        if function.path == self.path and function.qualname in self.function_nodes:
+            return self.function_nodes[function.qualname].lineno
+        record = self._project.function_record(function)
+        return 1 if record is None else record.line
 
     # Functions
 
@@ -432,20 +381,6 @@ def analyse(
             source, wanted, torch, path=place.path, name=place.module, linker=place.linker, heats=place.heats
         )
     return module, module.analyse(coldest)
-
-
-def _parts_of(qualname: str, heats: Mapping[str, FunctionHeat]) -> list[str]:
-    """A function, and what stands for the functions in it where these have a heat of their own."""
-    inner = f"{qualname}.{LOCALS}"
-    return [qualname, inner] if inner in heats else [qualname]
-
-
-def _heated(scope: Scope, heats: Mapping[str, FunctionHeat]) -> str | None:
-    """The function that a scope is as hot as: the outermost one around it; None for the module and classes."""
-    outermost = scope.outermost
-    if not isinstance(outermost.node, FUNCTION):
-        return None
-    return outermost.qualname if scope is outermost else _parts_of(outermost.qualname, heats)[-1]
 
 
 def _settled(value: Value) -> bool:

@@ -1,61 +1,25 @@
-"""What the functions of a file call, by text: the compact form of a file that the heat of a project is computed from.
+"""What the functions of a file call: the compact form of a file that the heat of a project is computed from.
 
 It holds no line numbers, so that it changes only when calls, imports or classes do.
 """
 
 from __future__ import annotations
 
-import ast
-import builtins
 import json
-import re
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, NamedTuple
 
-from synclint.finding import Heat
-from synclint.flow import regions
-from synclint.flow.conventions import TENSOR_METHODS
-from synclint.flow.regions import Region
-from synclint.flow.site import FunctionNode
-from synclint.index.build import FUNCTION, flat
-from synclint.index.names import dotted_name
 from synclint.index.records import ClassRecord, FunctionRecord, ModuleRecord
-from synclint.source import Source
-
-# Searched for in the reversed text, where each begins with a plain character: that is thirty times as fast.
-_CALLED = re.compile(rb"\((\w[\w.]*)(\)\(repus)?")
-_OWN = re.compile(rb"self\.([\w.]*\w)(\(?)")
-_OWN_CLASS = re.compile(rb"cls\.([\w.]*\w)(\(?)")
-_BEFORE_PASSED = frozenset((b"(", b"[", b" ", b"="))
-_AFTER_PASSED = frozenset((b",", b")", b"]", b"}"))
-
-_OUTSIDE = frozenset(
-    "torch np numpy math os sys re time json logging logger F nn warnings itertools functools random jnp tl triton".split()
-)
-_BUILTINS = frozenset(dir(builtins)) | {
-    "if", "elif", "while", "return", "and", "or", "not", "in", "is", "yield", "assert", "for", "else", "with", "await",
-    "lambda", "del", "raise", "except", "import", "print", "case", "match", "as", "from",
-}  # fmt: skip
-_EVERYWHERE = TENSOR_METHODS | frozenset(
-    """
-    append extend insert pop remove clear copy count index sort reverse get items keys values setdefault popitem add
-    discard union difference intersection join split rsplit strip lstrip rstrip replace startswith endswith format
-    encode decode lower upper title size shape to item tolist numpy cpu cuda sum mean max min all any std var abs sqrt
-    pow mul div sub matmul reshape repeat fill_ copy_ chunk type bool int info warning debug error warning_once
-    info_once exception critical isoformat read write close open readline readlines exists mkdir match search findall
-    fullmatch group groups sub astype squeeze dtype parameters named_parameters modules named_modules buffers
-    named_buffers children eval train requires_grad_ state_dict apply_async result put acquire release wait set
-    is_set notify numel dim stride log
-    """.split()
-)
-
 
 #: The name of what stands for the functions and classes within a function where they may outlive it.
 LOCALS = "<locals>"
-_GOES_ON = frozenset(bytes([one]) for one in b"(_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+#: What names start with that are of no project.
+OUTSIDE = frozenset(
+    (
+        "torch np numpy math os sys re time json logging logger F nn warnings itertools functools random jnp tl triton"
+    ).split()
+)
 _ONCE = frozenset(("lru_cache", "cache", "cached_property", "once", "run_once"))
 
 
@@ -67,8 +31,8 @@ def keeps_its_result(decorators: Iterable[str]) -> bool:
 class Calls(NamedTuple):
     """The names that a function calls, as written: where it always may, behind guards, and in loops over data.
 
-    ``self.a()`` is called, ``self.a`` mentioned (where it is not known to be data), ``&a`` passed to another function; ``super().a`` is the base's, ``.a`` a
-    method of what is not known.
+    ``self.a()`` is called, ``self.a`` mentioned (where it is not known to be data), ``&a`` passed to another function;
+    ``super().a`` is the base's, ``.a`` a method of what is not known.
     """
 
     plain: tuple[str, ...] = ()
@@ -87,330 +51,6 @@ class Outline:
     record: ModuleRecord
     calls: dict[str, Calls] = field(default_factory=dict)
     holds: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
-
-
-def outline(source: Source, record: ModuleRecord) -> Outline:
-    """The outline of a file, whose record is known."""
-    return _Reader(source, record).read()
-
-
-# ---------------------------------------------------------------------- reading
-
-
-class _Reader:
-    def __init__(self, source: Source, record: ModuleRecord) -> None:
-        self._source = source
-        self._record = record
-        self._data = source.data
-        self._reversed = source.data[::-1]
-        self._passed = sorted(_passed(source.data, record.functions))
-
-    def read(self) -> Outline:
-        found = Outline(self._record)
-        loose: list[ast.stmt] = []
-        for statement in flat(self._source.tree.body):
-            if isinstance(statement, FUNCTION):
-                self._add(found, statement.name, statement, None)
-            elif isinstance(statement, ast.ClassDef):
-                self._class(statement, found, loose)
-            elif isinstance(statement, (ast.Expr, ast.Assign, ast.AnnAssign)):
-                loose.append(statement)
-        spans = [self._source.span(statement) for statement in loose]
-        found.calls[""] = Calls(self._names(spans, None, None))
-        return found
-
-    def _class(self, node: ast.ClassDef, found: Outline, loose: list[ast.stmt]) -> None:
-        owner = self._record.classes.get(node.name)
-        writers = {name for writers in owner.attributes.values() for name in writers} if owner is not None else set()
-        holds: dict[str, list[str]] = {}
-        for statement in flat(node.body):
-            if isinstance(statement, FUNCTION):
-                qualname = f"{node.name}.{statement.name}"
-                self._add(found, qualname, statement, owner)
-                if qualname in writers:
-                    _held_by(statement, holds)
-            elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-                _add(holds, statement.target.id, _classes_of(statement.annotation))
-            elif isinstance(statement, (ast.Assign, ast.Expr)):
-                loose.append(statement)
-        if holds:
-            found.holds[node.name] = {name: tuple(classes) for name, classes in holds.items()}
-
-    def _add(self, found: Outline, qualname: str, node: FunctionNode, owner: ClassRecord | None) -> None:
-        calls, inner = self._function(node, owner)
-        if inner is not None:
-            found.calls[f"{qualname}.{LOCALS}"] = inner
-        if qualname in found.calls:  # a setter, an overload, or another branch of a condition
-            known = found.calls[qualname]
-            calls = Calls(*(tuple(sorted({*one, *two})) for one, two in zip(known, calls, strict=True)))
-        found.calls[qualname] = calls
-
-    def _function(self, node: FunctionNode, owner: ClassRecord | None) -> tuple[Calls, Calls | None]:
-        """The calls of a function, and those of the definitions in it where these may outlive it."""
-        method = None if owner is None else regions.Method(owner, f"{owner.qualname}.{node.name}")
-        whole = self._source.span(node)
-        cold: list[tuple[int, int]] = []
-        hot: list[tuple[int, int]] = []
-        defined: list[ast.stmt] = []
-        for region, first, last in _parts(node.body, method):
-            if region is None:
-                defined.append(first)
-            else:
-                span = self._source.span(first)[0], self._source.span(last)[1]
-                (hot if region.heat is Heat.HOT else cold).append(span)
-        inner = [self._source.span(one) for one in defined] if self._outlive(defined, whole) else []
-        if not cold and not hot and not inner:
-            return Calls(self._names([whole], node, owner)), None
-        apart = sorted((*cold, *inner))
-        guarded = self._names([part for span in cold for part in _without(span, inner)], node, owner) if cold else ()
-        looped = self._names([part for span in hot for part in _without(span, apart)], node, owner) if hot else ()
-        plain = self._names(_without(whole, apart), node, owner)
-        calls = Calls(plain, tuple(name for name in guarded if name not in plain), looped)
-        return calls, Calls(self._names(inner, node, owner)) if inner else None
-
-    def _outlive(self, defined: Sequence[ast.stmt], whole: tuple[int, int]) -> bool:
-        """Whether any of the definitions in a function is a class, or is handed to what may call it later."""
-        for one in defined:
-            if not isinstance(one, FUNCTION):
-                return True
-            name = one.name.encode()
-            place = self._data.find(name, *whole)
-            while place >= 0:
-                end = place + len(name)
-                if not self._data[place - 1 : place].isalnum() and self._data[end : end + 1] not in _GOES_ON:
-                    return True
-                place = self._data.find(name, end, whole[1])
-        return False
-
-    def _names(
-        self, spans: Iterable[tuple[int, int]], function: FunctionNode | None, owner: ClassRecord | None
-    ) -> tuple[str, ...]:
-        length = len(self._data)
-        called: set[tuple[bytes, bytes]] = set()
-        own: set[tuple[bytes, bytes]] = set()
-        names: set[str] = set()
-        first = _first_parameter(function)
-        for start, end in spans:
-            called.update(_CALLED.findall(self._reversed, length - end, length - start))
-            if first == "self":
-                own.update(_OWN.findall(self._data, start, end))
-            elif first == "cls":
-                own.update(_OWN_CLASS.findall(self._data, start, end))
-            if self._passed:
-                first_passed = bisect_left(self._passed, (start, ""))
-                names.update(f"&{name}" for _, name in self._passed[first_passed : bisect_left(self._passed, (end, ""))])
-        for text, of_super in called:
-            name, head = _calling(text)
-            if of_super:
-                names.add(f"super().{name or text[::-1].decode()}".replace("..", "."))
-            elif name:
-                if head and function is not None and (parameter := _parameter(function, head)) is not None:
-                    names.update(_through(parameter, name))
-                else:
-                    names.add(name)
-        data = owner.attributes.keys() - owner.methods.keys() if owner is not None else ()
-        names.update(name for text, called in own if (name := _mentioning(text, bool(called))) and name[5:] not in data)
-        return tuple(sorted(names))
-
-
-def _passed(data: bytes, functions: Iterable[str]) -> Iterator[tuple[int, str]]:
-    """Where functions of the file are passed on, or put into a container, instead of being called."""
-    for name in functions:
-        text = name.encode()
-        place = data.find(text)
-        while place >= 0:
-            end = place + len(text)
-            if data[place - 1 : place] in _BEFORE_PASSED and data[end : end + 1] in _AFTER_PASSED:
-                yield place, name
-            place = data.find(text, end)
-
-
-@lru_cache(maxsize=65536)
-def _calling(text: bytes) -> tuple[str, str]:
-    """What calling a dotted name, written backwards, is kept as, and where it starts, if that may be a parameter; two
-    empty strings where it cannot be of a project."""
-    name = text[::-1].decode("latin-1")
-    head, dot, _ = name.partition(".")
-    if not dot:
-        return ("", "") if name in _BUILTINS or name[0].isdigit() else (name, "")
-    last = name.rpartition(".")[2]
-    if head in _OUTSIDE or head in ("self", "cls") or last in _EVERYWHERE or last.startswith("__"):
-        return "", ""
-    return (name, head) if head else (f".{last}", "")
-
-
-@lru_cache(maxsize=65536)
-def _mentioning(text: bytes, called: bool) -> str:
-    """What ``self.name`` is kept as, if it is."""
-    parts = text.decode("latin-1").split(".")
-    if len(parts) == 1:
-        return f"self.{parts[0]}{'()' if called else ''}"
-    if not called or parts[-1] in _EVERYWHERE:  # data, most likely; the first part may be a property
-        return f"self.{parts[0]}"
-    return "" if len(parts) > 3 or "" in parts else f"self.{'.'.join(parts)}()"
-
-
-def _through(parameter: ast.arg, name: str) -> list[str]:
-    """What calling a method of a parameter is kept as: by the classes in its annotation, if there are any."""
-    _, _, rest = name.partition(".")
-    return [f"{known}.{rest}" for known in _classes_of(parameter.annotation)] or [f".{name.rpartition('.')[2]}"]
-
-
-def _first_parameter(function: FunctionNode | None) -> str:
-    if function is None:
-        return ""
-    arguments = function.args.posonlyargs or function.args.args
-    return arguments[0].arg if arguments else ""
-
-
-def _parameter(function: FunctionNode, name: str) -> ast.arg | None:
-    arguments = function.args
-    for kind in (arguments.args, arguments.kwonlyargs, arguments.posonlyargs):
-        for argument in kind:
-            if argument.arg == name:
-                return argument
-    return None
-
-
-def _parts(
-    body: Sequence[ast.stmt], method: regions.Method | None
-) -> Iterator[tuple[Region | None, ast.stmt, ast.stmt]]:
-    """The regions of a body, each with the statements where it begins and ends, none within a cold one; and, without a
-    region, the definitions outside of those."""
-    for at, statement in enumerate(body):
-        if statement.__class__ not in _WITH_PARTS:
-            continue
-        if isinstance(statement, ast.If):
-            found = regions.branches(statement, method)
-            yield from _part(statement.body, found.body, method)
-            yield from _part(statement.orelse, found.other, method)
-            if found.after is not None and at + 1 < len(body):
-                yield found.after, body[at + 1], body[-1]
-                return
-        elif isinstance(statement, (ast.For, ast.AsyncFor)):
-            yield from _part(statement.body, regions.loop(statement), method)
-        elif isinstance(statement, (ast.While, ast.With, ast.AsyncWith)):
-            yield from _parts(statement.body, method)
-        elif isinstance(statement, (*FUNCTION, ast.ClassDef)):
-            yield None, statement, statement
-        elif isinstance(statement, ast.Try):
-            yield from _parts(statement.body, method)
-            for one in statement.handlers:
-                yield from _part(one.body, regions.handler(one), method)
-            yield from _parts(statement.orelse, method)
-            yield from _parts(statement.finalbody, method)
-
-
-_WITH_PARTS = frozenset(
-    (
-        ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try, ast.ClassDef, *FUNCTION
-    )
-)
-
-
-def _part(
-    body: Sequence[ast.stmt], region: Region | None, method: regions.Method | None
-) -> Iterator[tuple[Region | None, ast.stmt, ast.stmt]]:
-    if region is not None and body:
-        yield region, body[0], body[-1]
-        if region.heat is not Heat.HOT:
-            return
-    yield from _parts(body, method)
-
-
-def _without(span: tuple[int, int], holes: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """What is left of a span; ``holes`` are sorted."""
-    start, end = span
-    left = []
-    for first, last in holes:
-        if last <= start or first >= end:
-            continue
-        left.append((start, first))
-        start = last
-    left.append((start, end))
-    return left
-
-
-# ---------------------------------------------------------------------- what attributes hold
-
-
-def _held_by(node: FunctionNode, holds: dict[str, list[str]]) -> None:
-    """Adds the classes of what a method assigns to attributes of ``self``."""
-    parameters: Mapping[str, Sequence[str]] | None = None
-    for statement in flat(node.body):
-        if isinstance(statement, ast.AnnAssign):
-            targets: list[ast.expr] = [statement.target]
-            classes = _classes_of(statement.annotation)
-        elif isinstance(statement, ast.Assign):
-            targets = statement.targets
-            classes = []
-        else:
-            continue
-        names = [t.attr for t in targets if isinstance(t, ast.Attribute) and getattr(t.value, "id", "") == "self"]
-        if not names:
-            continue
-        if statement.value is not None and not classes:
-            if parameters is None:
-                parameters = _parameters(node)
-            classes = _made(statement.value, parameters)
-        for name in names:
-            _add(holds, name, classes)
-
-
-def _made(value: ast.expr, parameters: Mapping[str, Sequence[str]]) -> list[str]:
-    """The names of the classes that an expression may make an instance of."""
-    if isinstance(value, ast.Call):
-        name = dotted_name(value.func)
-        return [name] if name is not None and _names_class(name) else []
-    if isinstance(value, ast.IfExp):
-        return _made(value.body, parameters) + _made(value.orelse, parameters)
-    if isinstance(value, ast.BoolOp):
-        return [name for one in value.values for name in _made(one, parameters)]
-    if isinstance(value, ast.Name):
-        return list(parameters.get(value.id, ()))
-    return []
-
-
-def _names_class(dotted: str) -> bool:
-    name = dotted.rpartition(".")[2].lstrip("_")
-    return name[:1].isupper() and dotted.partition(".")[0] not in _OUTSIDE
-
-
-def _parameters(node: FunctionNode) -> dict[str, list[str]]:
-    """The parameters of a function, each with the names of classes in its annotation."""
-    arguments = node.args
-    return {
-        argument.arg: _classes_of(argument.annotation)
-        for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
-    }
-
-
-def _classes_of(annotation: ast.expr | None) -> list[str]:
-    """The names in an annotation that may be classes of a project, containers left out."""
-    if annotation is None:
-        return []
-    if isinstance(annotation, ast.Constant):
-        text = annotation.value
-        if not isinstance(text, str):
-            return []
-        parts = [part.strip() for part in text.split("|")]
-        return [part for part in parts if part.replace(".", "").isidentifier() and _names_class(part)]
-    if isinstance(annotation, ast.BinOp):
-        return _classes_of(annotation.left) + _classes_of(annotation.right)
-    if isinstance(annotation, ast.Subscript):
-        name = dotted_name(annotation.value) or ""
-        return _classes_of(annotation.slice) if name.rpartition(".")[2] == "Optional" else []
-    name = dotted_name(annotation) or ""
-    return [name] if name and _names_class(name) else []
-
-
-def _add(holds: dict[str, list[str]], name: str, classes: Iterable[str]) -> None:
-    for one in classes:
-        if one not in holds.setdefault(name, []):
-            holds[name].append(one)
-
-
-# ---------------------------------------------------------------------- as bytes
 
 
 def dump(found: Outline) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from synclint.finding import Confidence, Heat
-from synclint.flow.regions import Region, heat_within
+from synclint.flow.regions import Region
 
 if TYPE_CHECKING:
     from synclint.facts import Fact
@@ -21,7 +21,7 @@ class Scope:
     """A function (or the module, or a class body) that was interpreted.
 
     ``qualname`` is dotted (``Model.forward``), empty for the module. ``node`` is None for the module.
-    ``owner`` is the class a method belongs to.
+    ``owner`` is the class a method belongs to. ``stays_cold``: not even a loop over data makes a part of it hot.
     """
 
     qualname: str
@@ -29,6 +29,7 @@ class Scope:
     owner: ast.ClassDef | None
     parent: Scope | None
     heat: Heat = Heat.WARM
+    stays_cold: bool = False
 
     @property
     def outermost(self) -> Scope:
@@ -65,4 +66,7 @@ class Site:
 
     @property
     def heat(self) -> Heat:
-        return heat_within(self.scope.heat, self.region)
+        region = self.region
+        if region is None or (self.scope.stays_cold and not region.firm):
+            return self.scope.heat
+        return region.heat if region.heat is Heat.HOT else min(self.scope.heat, region.heat)

@@ -11,6 +11,7 @@ from synclint.flow.annotations import annotated
 from synclint.flow.dispatch import EXECUTE
 from synclint.flow.expressions import binary, bind_target, truth
 from synclint.flow.frame import Environment, Frame, merge_into
+from synclint.flow.guards import branches
 from synclint.flow.iteration import read_elements
 from synclint.flow.lattice import OBJECT, UNKNOWN, element_value
 from synclint.flow.parameters import field
@@ -93,7 +94,7 @@ def _assert(frame: Frame, node: ast.Assert) -> None:
 
 def _if(frame: Frame, node: ast.If) -> None:
     truth(frame, node.test, "if")
-    found = regions.branches(node, frame.method)
+    found = branches(node, frame.method)
     before = frame.env
     frame.env = dict(before)
     when_true = narrow(frame, node.test, True)
@@ -167,7 +168,7 @@ def _for(frame: Frame, node: ast.For | ast.AsyncFor) -> None:
     iterable = frame.value(node.iter)
     element = element_value(iterable)
     sites = set(frame.sites)
-    outer, frame.region = frame.region, innermost(frame.region, regions.loop(node))
+    outer, frame.region = frame.region, innermost(frame.region, frame.module.loops.region(node))
     leaving = _loop(frame, lambda: bind_target(frame, node.target, element), node.body, node)
     frame.region = outer
     frame.statement = node
@@ -181,7 +182,9 @@ def _while(frame: Frame, node: ast.While) -> None:
         truth(frame, node.test, "while")
         refine(frame, node.test, True)
 
+    outer, frame.region = frame.region, innermost(frame.region, frame.module.loops.region(node))
     leaving = _loop(frame, start, node.body, node)
+    frame.region = outer
     endless = isinstance(node.test, ast.Constant) and bool(node.test.value)
     frame.dead = endless
     if not endless:

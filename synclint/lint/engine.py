@@ -158,7 +158,7 @@ def _chain(site: Site, file: FileFacts) -> tuple[Step, ...]:
         for step in _steps(value.why, file):
             if step not in steps:
                 steps.append(step)
-    steps += [Step(file.shown(link.path), link.line, link.text) for link in file.flow.why_heat(site)]
+    steps += [Step(file.shown(link.path), link.line, link.text) for link in file.flow.heat.why(site)]
     return tuple(steps)
 
 
