@@ -201,6 +201,13 @@ def _projects(files: Sequence[tuple[Path, Settings]], jobs: int, *, cache: bool)
         yield members
 
 
+@contextmanager
+def in_project(path: Path | str, settings: Settings, *, cache: bool = True) -> Iterator[InProject]:
+    """Where a file stands in its project, which is read as far as it has changed."""
+    with _no_collector(), _projects([(Path(path), settings)], jobs=1, cache=cache) as members:
+        yield members[Path(path)].place()
+
+
 def _read(tasks: Sequence[Task], jobs: int) -> list[Entry]:
     chunks = [tasks[start : start + CHUNK] for start in range(0, len(tasks), CHUNK)]
     if jobs <= 1 or len(chunks) <= 4:

@@ -56,6 +56,12 @@ class Selection:
                     codes -= ignored
         return codes
 
+    def deselected(self, code: str, path: str) -> str:
+        """The settings that keep a rule from reporting in a file; empty where it reports."""
+        if code not in self._codes:
+            return "select, extend-select and ignore"
+        return "" if code in self.codes(path) else "per-file-ignores"
+
     def _relative(self, path: str) -> str:
         """The path from the root; that of a file outside it, from the top of the file system."""
         absolute = os.path.abspath(path)

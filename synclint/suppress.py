@@ -104,6 +104,13 @@ class Suppressions:
             self._read()
         return self._cover(finding, [*self._around(finding)])
 
+    def line_covering(self, finding: Finding) -> int | None:
+        """The line of the comment that suppresses a finding (the first of several), None where none does."""
+        if not self.covers(finding):
+            return None
+        fitting = (one for one in self._around(finding) if one.holds_for(finding.code))
+        return min(suppression.comment.line for suppression in fitting)
+
     def unused(self) -> list[Finding]:
         """Findings about suppressions that were not needed, and about those that are malformed, in order."""
         explicit = [suppression for suppression in self._all if suppression.names(CODE)]

@@ -27,7 +27,7 @@ LAYERS = (
     ("project_heat",),
     ("project",),
     ("run",),
-    ("verify", "waits", "pytest"),
+    ("verify", "waits", "pytest", "explain"),
     ("profiles",),
     ("report", "pages"),
     ("scaffold",),

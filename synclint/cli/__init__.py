@@ -44,6 +44,10 @@ def _command(name: str) -> Callable[[Namespace], int]:
         from synclint.cli.verify import verify
 
         return verify
+    if name == "explain":
+        from synclint.cli.explain import explain
+
+        return explain
     from synclint.cli import commands
 
     command: Callable[[Namespace], int] = getattr(commands, name)

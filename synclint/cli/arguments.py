@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from synclint import __version__
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "check": "lint files and folders; the default: `synclint src` is `synclint check src`",
     "verify": "prove that fixes remove their waits, by running a command before and after them",
+    "explain": "say what synclint believes about a line, and why it reports it or does not",
     "rule": "print the page of a rule, or list all rules",
     "trace": "run a command and list the lines that make the host wait",
     "new": "begin a new rule",
@@ -89,7 +90,6 @@ def _check_options(parser: argparse.ArgumentParser) -> None:
 
     add = parser.add_argument_group("files").add_argument
     add("--stdin-filename", metavar="PATH", help="read stdin, and take it for this file")
-    add("--no-cache", action="store_true", help="do not keep on disk what is learnt of the project")
     _file_options(add)
 
 
@@ -108,7 +108,12 @@ def _selection_options(parser: argparse.ArgumentParser) -> None:
     add("--target-torch", metavar="VERSION", help="the oldest torch to support: 2.9, or a range (default: 2.14)")
 
 
+def _cache_option(add: Callable[..., object]) -> None:
+    add("--no-cache", action="store_true", help="do not keep on disk what is learnt of the project")
+
+
 def _file_options(add: Callable[..., object]) -> None:
+    _cache_option(add)
     add("--force-exclude", action="store_true", help="leave out excluded files even when they are named")
     add("-j", "--jobs", type=_positive, metavar="N", help="processes (default: the processors, one for few files)")
 
@@ -142,6 +147,26 @@ def _runtime_options(add: Callable[..., object]) -> None:
     add("--backend", choices=("auto", "cuda", "simulated"), default="auto", help=text)
 
 
+_EXPLAIN_EPILOG = """\
+Every expression of the statement is listed with what it is believed to be, how sure that is, and the chain of steps
+that leads there; then the operations that may wait, the facts that hold of them, and what the rules and your settings
+make of them.
+
+exit status: 0 something was explained, 2 the file cannot be read, or holds no expression there"""
+
+
+def _explain_options(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "synclint explain [OPTIONS] PATH:LINE[:COLUMN] | PATH:FIRST-LAST"
+    parser.epilog = _EXPLAIN_EPILOG
+    add = parser.add_argument
+    text = "a line; with a column, the expressions there alone; or a range of lines"
+    add("place", type=_place, metavar="PATH:LINE", help=text)
+    add("--output-format", choices=("text", "json"), default="text", help="(default: text)")
+    _selection_options(parser)
+    _cache_option(add)
+    parser.set_defaults(force_exclude=False)
+
+
 def _rule_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("rule", nargs="?", metavar="RULE", help="a code or a name (default: list all)")
 
@@ -160,6 +185,7 @@ def _helper_options(parser: argparse.ArgumentParser) -> None:
 _OPTIONS = {
     "check": _check_options,
     "verify": _verify_options,
+    "explain": _explain_options,
     "rule": _rule_options,
     "new": _new_options,
     "helper": _helper_options,
@@ -205,6 +231,29 @@ def _pairs(text: str) -> list[tuple[str, str]]:
             raise argparse.ArgumentTypeError(f"expected PATTERN:RULE, not {pair!r}")
         pairs.append((pattern, selector))
     return pairs
+
+
+class Place(NamedTuple):
+    """Lines ``first`` to ``last`` of a file (1-based), or one column of a line."""
+
+    path: str
+    first: int
+    last: int
+    column: int | None
+
+
+def _place(text: str) -> Place:
+    import re
+
+    found = re.fullmatch(r"(?P<path>.+?):(?P<first>[0-9]+)(?:-(?P<last>[0-9]+)|:(?P<column>[0-9]+))?", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"expected PATH:LINE, PATH:LINE:COLUMN or PATH:FIRST-LAST, not {text!r}")
+    first = int(found["first"])
+    column = None if found["column"] is None else int(found["column"])
+    last = int(found["last"] or first)
+    if last < first:
+        raise argparse.ArgumentTypeError(f"{text}: the range ends before it starts")
+    return Place(found["path"], first, last, column)
 
 
 def _positive(text: str) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from synclint import config
 from synclint.discover import DiscoverError, discover
 from synclint.finding import Applicability
-from synclint.run import Fixing, Outcome, lint_files, lint_source, linter
+from synclint.run import Fixing, Outcome, in_project, lint_files, lint_source, linter
 from synclint.selection import UnknownSelectorError
 from synclint.source import Source, SourceError, shown_path
 
@@ -105,6 +105,11 @@ class _Projects:
         return self._known[folder]
 
 
+def settings_around(path: str, options: Namespace) -> Settings:
+    """The settings for one file, as the command line changes them. Raises one of LINT_ERRORS."""
+    return _Projects(options).around(path)
+
+
 def _changed(settings: Settings, options: Namespace) -> Settings:
     changes: dict[str, Any] = {}
     select, ignore, extend = tuple(options.select), tuple(options.ignore), tuple(options.extend_select)
@@ -195,7 +200,11 @@ def _stdin(options: Namespace) -> tuple[list[Outcome], dict[str, Source]]:
     else:
         try:
             texts[shown] = source = Source.decode(raw, shown)
-            outcome = lint_source(source, settings, _fixing(options))
+            if name and os.path.isfile(name):
+                with in_project(name, settings, cache=not options.no_cache) as place:
+                    outcome = lint_source(source, settings, _fixing(options), place)
+            else:
+                outcome = lint_source(source, settings, _fixing(options))
             if outcome.fixed:
                 raw = source.encode(outcome.after)
                 texts[shown] = Source(shown, outcome.after, source.encoding, bom=source.bom)

@@ -17,8 +17,11 @@ from synclint.flow.values import Why
 from synclint.index.build import FUNCTION
 
 if TYPE_CHECKING:
+    import ast
+
     from synclint.flow.module import ModuleFlow
-    from synclint.flow.site import Scope, Site
+    from synclint.flow.regions import Region
+    from synclint.flow.site import Scope
 
 _COMPILED = re.compile(rb"torch\.compile\(\s*([\w.]+)")
 
@@ -59,17 +62,17 @@ class FileHeat:
                 scope.heat = known.heat
                 scope.stays_cold = known.heat is Heat.COLD and stays_cold(name)
 
-    def why(self, site: Site) -> list[Why]:
-        """Why a site is as hot as it is, the nearest reason first."""
-        name = self._name(site.scope)
+    def why(self, scope: Scope, region: Region | None, statement: ast.stmt) -> list[Why]:
+        """Why a statement is as hot as it is, the nearest reason first."""
+        name = self._name(scope)
         steps = []
-        if name is not None and self._is_compiled(site.scope.outermost.qualname):
+        if name is not None and self._is_compiled(scope.outermost.qualname):
             text = f"`{name}` is compiled by `torch.compile`: a wait breaks the graph"
-            steps.append(Why(self._flow.function_nodes[site.scope.outermost.qualname].lineno, text))
-        if site.region is not None and site.heat is site.region.heat:
-            return [*steps, Why(site.region.line, site.region.text)]
+            steps.append(Why(self._flow.function_nodes[scope.outermost.qualname].lineno, text))
+        if region is not None and scope.heat_within(region) is region.heat:
+            return [*steps, Why(region.line, region.text)]
         if name is None:
-            return [Why(site.statement.lineno, "runs when the module is imported")]
+            return [Why(statement.lineno, "runs when the module is imported")]
         for symbol, text in self._heats.chain(self._flow.symbol(name)):
             steps.append(Why(self._flow.line_of(symbol), text, path=symbol.path))
         return steps

@@ -78,17 +78,24 @@ class Frame:
         """Interprets an expression."""
         return EVALUATE[node.__class__](self, node)
 
+    #: Interprets a part of a condition once more, after it has been interpreted with the whole.
+    again = value
+
     def execute(self, body: Sequence[ast.stmt]) -> None:
         """Interprets a body until its end or until no path goes on."""
         region = self.region
+        self.run(body)
+        self.region = region
+
+    def run(self, body: Sequence[ast.stmt]) -> None:
+        """Interprets statements of a body, whose region the last may have left changed for those that follow."""
         for statement in body:
             if self.dead:
-                break
+                return
             self.statement = statement
             handler = EXECUTE.get(statement.__class__)
             if handler is not None:
                 handler(self, statement)
-        self.region = region
 
     def execute_in(self, region: Region | None, body: Sequence[ast.stmt]) -> None:
         """Interprets a body that does not run as often as what is around it, if ``region`` says so."""
@@ -199,7 +206,7 @@ class Frame:
         flags = flags or {}
 
         def answer(predicate: str) -> bool | None:
-            return _answer(predicate, operands, flags)
+            return answer_to(predicate, operands, flags)
 
         verdicts = [(fact, applies(fact, answer, self.module.torch)) for fact in facts_for(operation)]
         # Where a fact that says so holds as well, nothing waits; where one may hold, perhaps.
@@ -253,7 +260,8 @@ def merge_into(target: Environment, other: Environment, paths: Collection[str]) 
     return changed
 
 
-def _answer(predicate: str, operands: Mapping[str, Value], flags: Mapping[str, bool | None]) -> bool | None:
+def answer_to(predicate: str, operands: Mapping[str, Value], flags: Mapping[str, bool | None]) -> bool | None:
+    """Whether a predicate of the facts' vocabulary is true of an operation; None where that is not known."""
     name, dot, question = predicate.partition(".")
     if not dot or predicate in flags:
         return flags.get(predicate, False)

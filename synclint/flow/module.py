@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from synclint.flow import statements as _statements  # noqa: F401 - fills the di
 from synclint.flow.annotations import annotated
 from synclint.flow.file_heat import FileHeat
 from synclint.flow.frame import Frame
-from synclint.flow.heat import NO_NAMES, Heats, Names
+from synclint.flow.heat import NO_NAMES, Names
 from synclint.flow.lattice import PENDING, UNKNOWN, join, join_all
 from synclint.flow.loops import Loops
 from synclint.flow.nn_modules import is_nn_module
@@ -25,10 +26,10 @@ from synclint.index.build import FUNCTION, build, flat, resolve
 from synclint.index.packages import Packages
 from synclint.index.project import Class, Method, Project
 from synclint.index.records import ModuleRecord, Symbol
-from synclint.source import Source
+from synclint.source import Source, shown_path
 
 if TYPE_CHECKING:
-    from synclint.flow.link import InProject, Linker
+    from synclint.flow.link import InProject
 
 #: The release that code is read for when nothing says otherwise: the newest that most installations can have.
 ASSUMED_TORCH = (2, 14)
@@ -42,8 +43,8 @@ class ModuleFlow:
     """Everything that the interpretation of one file shares.
 
     ``wanted`` are the ids of facts whose sites are kept even if nothing waits (a rule claims them). ``path`` is the
-    file's path in the project, ``name`` the dotted name of the module. ``linker`` answers for the other files; without
-    it the file stands alone, and what it cannot tell keeps its origin.
+    file's path in the project, ``name`` the dotted name of the module. ``place`` says who answers for the other files;
+    without it the file stands alone, and what it cannot tell keeps its origin.
     """
 
     def __init__(
@@ -54,20 +55,23 @@ class ModuleFlow:
         *,
         path: str = "",
         name: str = "",
-        linker: Linker | None = None,
-        heats: Heats | None = None,
+        place: InProject | None = None,
         names: Names = NO_NAMES,
     ) -> None:
+        if place is not None:
+            path, name = place.path, place.module
         self.source = source
+        self.place = place
         self.path = path or source.path
         self.tree = source.tree
         self.record = build(self.path, self.tree, name)
         self.wanted = wanted
         self.torch = torch or ASSUMED_TORCH
-        self.linker = linker
-        self.heat = FileHeat(self, heats, names)
+        self.heat = FileHeat(self, None if place is None else place.heats, names)
         self.loops = Loops(source)
+        self.linker = None if place is None else place.linker
         self.calls: dict[ast.Call, Call] | None = None
+        self.frames: type[Frame] = Frame
         self.sites: dict[tuple[ast.expr, str], Site] = {}
         self.globals: dict[str, Value] = {}
         self.class_nodes: dict[str, ast.ClassDef] = {}
@@ -84,7 +88,7 @@ class ModuleFlow:
             elif isinstance(statement, FUNCTION):
                 self.function_nodes[statement.name] = statement
         self.module_scope = Scope("", None, None, None, Heat.COLD)
-        self._project = linker.project if linker is not None else _alone(self.path, self.record)
+        self._project = self.linker.project if self.linker is not None else _alone(self.path, self.record)
         self._defined = {
             **{name: Value(Kind.CLASS, ref=self.symbol(name)) for name in self.record.classes},
             **{name: Value(Kind.FUNCTION, ref=self.symbol(name)) for name in self.record.functions},
@@ -119,12 +123,12 @@ class ModuleFlow:
         return Summary.of(self.path, self._results, self._assigned, self.globals, self.calls.values())
 
     def _execute_definitions(self) -> None:
-        frame = Frame(self, self.module_scope, self.globals)
+        frame = self.frames(self, self.module_scope, self.globals)
         frame.execute(self.tree.body)
         self.sites.update(frame.sites)
         for name, node in self.class_nodes.items():
             scope = Scope(name, node, node, self.module_scope, Heat.COLD)
-            body = Frame(self, scope, {})
+            body = self.frames(self, scope, {})
             body.execute([s for s in node.body if not isinstance(s, FUNCTION)])
             self.sites.update(body.sites)
             record = self.record.classes.get(name)
@@ -145,6 +149,12 @@ class ModuleFlow:
     def symbol(self, qualname: str) -> Symbol:
         """The symbol of a class or function of this file."""
         return Symbol(self.path, qualname)
+
+    def shown(self, path: str) -> str:
+        """The path of a file of the project, as reports show it; that of this file, if empty."""
+        if not path or path == self.path or self.place is None:
+            return self.source.path
+        return shown_path(os.path.join(self.place.root, path))
 
     def external(self, dotted: str) -> str:
         return resolve(dotted, self.record)
@@ -260,7 +270,7 @@ class ModuleFlow:
         self._results[qualname] = PENDING
         depth, self._depth = self._depth, self._depth + 1
         try:
-            frame = Frame(self, self.scope_of(qualname), {})
+            frame = self.frames(self, self.scope_of(qualname), {})
             bind_conventions(frame, node)
             try:
                 result = frame.run_function(node)
@@ -334,7 +344,7 @@ class ModuleFlow:
             self._specialised[key] = PENDING
             depth, self._depth = self._depth, self._depth + 1
             try:
-                frame = Frame(self, self.scope_of(qualname), {}, recording=False)
+                frame = self.frames(self, self.scope_of(qualname), {}, recording=False)
                 bind_arguments(frame, node, receiver, call, arguments, keywords)
                 known = frame.run_function(node)
             except RecursionError:
@@ -374,12 +384,7 @@ def analyse(
     ``names`` is what the project says of the heat of functions, for a file that stands alone.
     Raises SourceError when it cannot be parsed.
     """
-    if place is None:
-        module = ModuleFlow(source, wanted, torch, names=names)
-    else:
-        module = ModuleFlow(
-            source, wanted, torch, path=place.path, name=place.module, linker=place.linker, heats=place.heats
-        )
+    module = ModuleFlow(source, wanted, torch, place=place, names=names)
     return module, module.analyse(coldest)
 
 

@@ -62,7 +62,7 @@ def _refine_comparison(frame: Frame, test: ast.Compare, outcome: bool) -> None:
         return
     if isinstance(right, ast.Constant) and right.value is None:
         if dotted_name(left) is not None:
-            value = frame.value(left)
+            value = frame.again(left)
             if outcome:
                 if value.optional or value.kind is Kind.UNKNOWN:
                     _set(frame, left, NONE)
@@ -88,7 +88,7 @@ def _refine_device(frame: Frame, left: ast.expr, right: ast.expr, outcome: bool)
             return
     if isinstance(subject, ast.Attribute) and subject.attr == "device":
         _place(frame, subject.value, place)
-    if frame.value(subject).kind is Kind.DEVICE:
+    if frame.again(subject).kind is Kind.DEVICE:
         _set(frame, subject, Value(Kind.DEVICE, place))
 
 
@@ -101,7 +101,7 @@ def _named_place(node: ast.expr) -> Place | None:
 
 
 def _place(frame: Frame, node: ast.expr, place: Place) -> None:
-    value = frame.value(node)
+    value = frame.again(node)
     if value.kind in (Kind.TENSOR, Kind.UNKNOWN):
         text = f"the guard says so: on {'the CPU' if place is Place.CPU else 'the accelerator'}"
         why = Why(node.lineno, text)
@@ -135,7 +135,7 @@ def _refine_isinstance(frame: Frame, subject: ast.expr, classes: ast.expr, outco
     if all(name in _TENSOR_TESTS for name in names):
         _tensor(frame, subject, outcome)
     elif outcome and dotted_name(subject) is not None:
-        value = frame.value(subject)
+        value = frame.again(subject)
         if all(name in ("int", "float", "bool", "str", "complex") for name in names):
             _set(frame, subject, HOST)
         elif all(name in ("list", "tuple") for name in names) and value.kind is not Kind.SEQUENCE:
@@ -151,7 +151,7 @@ def _refine_isinstance(frame: Frame, subject: ast.expr, classes: ast.expr, outco
 def _tensor(frame: Frame, subject: ast.expr, outcome: bool) -> None:
     if dotted_name(subject) is None:
         return
-    value = frame.value(subject)
+    value = frame.again(subject)
     if outcome:
         known = value.kind is Kind.TENSOR
         _set(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from synclint.flow.frame import Frame
+from typing import TYPE_CHECKING
+
 from synclint.flow.lattice import OBJECT
 from synclint.flow.parameters import bind_conventions
 from synclint.flow.site import FunctionNode, Scope
+
+if TYPE_CHECKING:
+    from synclint.flow.frame import Frame
 
 
 def run_nested(frame: Frame, node: FunctionNode) -> None:
@@ -13,7 +17,7 @@ def run_nested(frame: Frame, node: FunctionNode) -> None:
     outer = frame.scope
     qualname = f"{outer.qualname}.<locals>.{node.name}" if outer.qualname else node.name
     scope = Scope(qualname, node, outer.owner, outer)
-    inner = Frame(frame.module, scope, dict(frame.env), recording=frame.recording)
+    inner = frame.module.frames(frame.module, scope, dict(frame.env), recording=frame.recording)
     inner.paths, inner.allowed, inner.default_device = set(frame.paths), frame.allowed, frame.default_device
     inner.region, inner.meant = frame.region, frame.meant
     inner.owner = None  # its first parameter is no receiver

@@ -31,6 +31,12 @@ class Scope:
     heat: Heat = Heat.WARM
     stays_cold: bool = False
 
+    def heat_within(self, region: Region | None) -> Heat:
+        """The heat of a part of the scope."""
+        if region is None or (self.stays_cold and not region.firm):
+            return self.heat
+        return region.heat if region.heat is Heat.HOT else min(self.heat, region.heat)
+
     @property
     def outermost(self) -> Scope:
         """The function, class or module that this is nested in."""
@@ -66,7 +72,4 @@ class Site:
 
     @property
     def heat(self) -> Heat:
-        region = self.region
-        if region is None or (self.scope.stays_cold and not region.firm):
-            return self.scope.heat
-        return region.heat if region.heat is Heat.HOT else min(self.scope.heat, region.heat)
+        return self.scope.heat_within(self.region)

@@ -10,9 +10,14 @@ from typing import TYPE_CHECKING
 from synclint.finding import Confidence, Direction, Finding, Heat, Step
 
 if TYPE_CHECKING:
+    import ast
+
     from synclint.config import Settings
+    from synclint.flow.heat import Names
     from synclint.flow.link import InProject
-    from synclint.flow.site import Site
+    from synclint.flow.module import ModuleFlow
+    from synclint.flow.regions import Region
+    from synclint.flow.site import Scope, Site
     from synclint.flow.values import Why
     from synclint.lint.file import FileFacts
     from synclint.lint.rule import Report, Rule
@@ -71,6 +76,20 @@ def _rule_of(members: Iterable[object], module: str) -> Rule:
     return classes[0]()
 
 
+def may_wait(source: Source) -> bool:
+    """Whether a file has anything in it that a rule could report."""
+    return b"torch" in source.data and _OPERATION.search(source.data) is not None
+
+
+def claims_of(rules: Iterable[Rule]) -> dict[str, list[Rule]]:
+    """The rules that claim the sites of each fact, by its id."""
+    claims: dict[str, list[Rule]] = {}
+    for rule in rules:
+        for fact in rule.facts:
+            claims.setdefault(fact, []).append(rule)
+    return claims
+
+
 def check_source(
     source: Source, settings: Settings, rules: tuple[Rule, ...], place: InProject | None = None
 ) -> list[Finding]:
@@ -79,42 +98,45 @@ def check_source(
 
     Raises SourceError when the file cannot be parsed.
     """
-    if b"torch" not in source.data or _OPERATION.search(source.data) is None:
+    if not may_wait(source):
         if place is None or place.digest != source.digest:
             source.check_syntax()  # a file that cannot be parsed is reported whatever is in it
         return []
-    from synclint.flow.heat import Names
     from synclint.flow.module import analyse
     from synclint.lint.file import FileFacts
 
-    claims: dict[str, list[Rule]] = {}
-    for rule in rules:
-        for fact in rule.facts:
-            claims.setdefault(fact, []).append(rule)
+    claims = claims_of(rules)
     # What a suppression comment may be there for must be found, wherever the cut-offs are.
     suppressions = _may_suppress(source.data.lower())
     minimum = Confidence.POSSIBLE if suppressions else settings.confidence
     coldest = Heat.COLD if suppressions else settings.heat
-    names = Names(settings.entry_points, settings.cold_functions)
-    flow, found = analyse(source, frozenset(claims), settings.target_torch, coldest, place, names)
+    flow, found = analyse(source, frozenset(claims), settings.target_torch, coldest, place, heat_names(settings))
     sites = tuple(found)
-    file = FileFacts(source, flow, settings, root=place.root if place is not None else "")
+    file = FileFacts(source, flow, settings)
     findings = []
     for site in sites:
         if site.confidence < minimum:
             continue
         for rule in claims.get(site.fact.id, ()):
-            finding = _judge(rule, site, sites, file)
+            finding = judge(rule, site, sites, file)
             if finding is not None:
                 findings.append(finding)
     return sorted(findings, key=Finding.sort_key)
+
+
+def heat_names(settings: Settings) -> Names:
+    """What the settings say of the heat of functions."""
+    from synclint.flow.heat import Names
+
+    return Names(settings.entry_points, settings.cold_functions)
 
 
 def _may_suppress(lowered: bytes) -> bool:
     return b"synclint:" in lowered or _NOQA_WITH_CODE.search(lowered) is not None
 
 
-def _judge(rule: Rule, site: Site, sites: tuple[Site, ...], file: FileFacts) -> Finding | None:
+def judge(rule: Rule, site: Site, sites: tuple[Site, ...], file: FileFacts) -> Finding | None:
+    """The finding of one rule about one site of a file, None where it reports nothing."""
     from synclint.lint.context import Context
 
     context = Context(site, sites, file.source, file.settings, file.statement(site.statement), file)
@@ -141,7 +163,7 @@ def _finding(rule: Rule, site: Site, report: Report, file: FileFacts) -> Finding
         heat=site.heat,
         confidence=site.confidence,
         header=(source.position(first)[0], source.position(max(first, last - 1))[0]),
-        why=_chain(site, file),
+        why=_chain(site, file.flow),
         help=report.help,
         fix=report.fix,
         alternatives=report.alternatives,
@@ -149,18 +171,23 @@ def _finding(rule: Rule, site: Site, report: Report, file: FileFacts) -> Finding
     )
 
 
-def _chain(site: Site, file: FileFacts) -> tuple[Step, ...]:
+def _chain(site: Site, flow: ModuleFlow) -> tuple[Step, ...]:
     steps: list[Step] = []
     for name in _EXPLAINING:
         value = site.operands.get(name)
         if value is None or value.why is None:
             continue
-        for step in _steps(value.why, file):
+        for step in steps_of(value.why, flow):
             if step not in steps:
                 steps.append(step)
-    steps += [Step(file.shown(link.path), link.line, link.text) for link in file.flow.heat.why(site)]
-    return tuple(steps)
+    return (*steps, *why_hot(flow, site.scope, site.region, site.statement))
 
 
-def _steps(why: Why, file: FileFacts) -> list[Step]:
-    return [Step(file.shown(link.path), link.line, link.text) for link in why.steps()]
+def why_hot(flow: ModuleFlow, scope: Scope, region: Region | None, statement: ast.stmt) -> list[Step]:
+    """Why a statement is as hot as it is, the nearest reason first."""
+    return [Step(flow.shown(link.path), link.line, link.text) for link in flow.heat.why(scope, region, statement)]
+
+
+def steps_of(why: Why, flow: ModuleFlow) -> list[Step]:
+    """A chain, oldest step first."""
+    return [Step(flow.shown(link.path), link.line, link.text) for link in why.steps()]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,27 +16,15 @@ if TYPE_CHECKING:
 
 
 class FileFacts:
-    """Computed when first asked for: most files have no finding, most findings no fix.
+    """Computed when first asked for: most files have no finding, most findings no fix."""
 
-    ``root`` is the folder that the paths of the flow are relative to, empty for a file that stands alone.
-    """
-
-    def __init__(self, source: Source, flow: ModuleFlow, settings: Settings, root: str = "") -> None:
+    def __init__(self, source: Source, flow: ModuleFlow, settings: Settings) -> None:
         self.source = source
-        self._root = root
         self.flow = flow
         self.settings = settings
         self._statements: dict[ast.stmt, Statement] = {}
         self._barriers: Barriers | None = None
         self._h2d: Resolution | None = None
-
-    def shown(self, path: str) -> str:
-        """The path of a file of the project, as reports show it; of this file, if empty."""
-        if not path or path == self.flow.path:
-            return self.source.path
-        from synclint.source import shown_path
-
-        return shown_path(os.path.join(self._root, path))
 
     def statement(self, statement: ast.stmt) -> Statement:
         from synclint.lint.statement import Statement

@@ -1,0 +1,1 @@
+"""What synclint believes about single lines, and why it reports them or does not."""
