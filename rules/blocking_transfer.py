@@ -35,8 +35,8 @@ class BlockingTransfer(Rule):
     ## What it does
 
     Finds copies of tensors from host memory to the device that the host waits for: `x.to(device)`, `x.to(other)`,
-    `x.type_as(other)`, `x.cuda()` and `buffer.copy_(x)`, without `non_blocking=True`. What `torch.tensor(...)` and its
-    like have just made of host data is SYN102's matter.
+    `x.type_as(other)`, `x.cuda()` and `buffer.copy_(x)`, without `non_blocking=True`, and `buffer[a:b] = x`. What
+    `torch.tensor(...)` and its like have just made of host data is SYN102's matter.
 
     ## Why it waits
 
@@ -100,6 +100,10 @@ class BlockingTransfer(Rule):
         if not into and host_data.read(context, site.arguments.get("self", site.node)) is not None:
             return None  # SYN102's
         message = _message(site, context, source, target)
+        if not isinstance(site.node, ast.Call):
+            return Report(
+                message, f"call `{context.text(site.node)}.copy_(..., non_blocking=True)` out of pinned memory"
+            )
         if transfer is None or source.certainty < Confidence.LIKELY:
             return Report(message, "copy out of pinned memory with `non_blocking=True`, or use `async_tensor_h2d`")
         if source.pinned is True and source.place is Place.CPU:
@@ -651,6 +655,20 @@ class BlockingTransfer(Rule):
             event="sync",
             note="what else is passed cannot be told",
         ),
+        Invalid(
+            code="""
+            import torch
+
+            def placed(count: int) -> torch.Tensor:
+                x = torch.zeros(count, 2, device="cuda")
+                x[1:] = torch.ones(count - 1, 2)
+                return x
+            """,
+            run="placed(3)",
+            lines=(5,),
+            event="sync",
+            note="an assignment is a copy as well",
+        ),
     )
 
 
@@ -665,9 +683,9 @@ def _message(site: Site, context: Context, source: Value, target: Value) -> str:
     call = site.node
     given = "..." if isinstance(call, ast.Call) and (call.args or call.keywords) else ""
     method = site.operation.rpartition(".")[2]
+    copying = f"`.{method}({given})`" if isinstance(call, ast.Call) else "the assignment"
     return (
-        f"`.{method}({given})` {verb} {subject} from {memory} to {where}{flag}: "
-        "the host waits until the stream has run up to here"
+        f"{copying} {verb} {subject} from {memory} to {where}{flag}: the host waits until the stream has run up to here"
     )
 
 

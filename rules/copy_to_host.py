@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from synclint.lint import Context, Invalid, Report, Rule, Valid
+from synclint.lint import Confidence, Context, Heat, Invalid, Report, Rule, Valid
 from synclint.lint.wording import shown, tensor_at
 
 if TYPE_CHECKING:
@@ -112,18 +112,20 @@ class CopyToHost(Rule):
             code="""
             import torch
 
-            def looked_up(n: int, ids: torch.Tensor):
+            def forward(n: int, ids: torch.Tensor):
                 table = torch.arange(n)
                 return table[ids.long() + 1]
             """,
             lines=(5,),
             event="sync",
-            run="looked_up(4, torch.arange(2, device='cuda'))",
+            run="forward(4, torch.arange(2, device='cuda'))",
             note="positions on the device are copied to the table on the host",
         ),
     )
 
     def judge(self, site: Site, context: Context) -> Report | None:
+        if site.fact.id != "blocking-d2h-copy" and not _is_plausible(site):
+            return None
         if site.fact.id == "device-positions-of-host-tensor":
             index = shown(context, site.arguments.get("index"), "the index")
             message = f"{index} is on the accelerator and indexes a CPU tensor: it is copied to the host, which waits"
@@ -139,6 +141,11 @@ _HELP = (
     "compute it from the host data that the tensor was made of, or copy with `non_blocking=True`, record an event, "
     "and wait for the event just before the values are read"
 )
+
+
+def _is_plausible(site: Site) -> bool:
+    """Code that mixes a host tensor with one that only convention puts on the device may mean the host by both."""
+    return site.confidence is Confidence.CERTAIN or site.scope.heat is Heat.HOT
 
 
 def _spelling(site: Site) -> str:

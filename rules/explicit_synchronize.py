@@ -23,7 +23,8 @@ class ExplicitSynchronize(Rule):
     ## What it does
 
     Finds `torch.cuda.synchronize()`, `torch.accelerator.synchronize()`, and `synchronize()` of streams and events, in
-    code that runs often. Functions that measure time are no findings.
+    code that runs often. Functions that measure time are no findings, nor is waiting for an event that was recorded
+    elsewhere.
 
     ## Why it waits
 
@@ -45,10 +46,10 @@ class ExplicitSynchronize(Rule):
 
     ## When it is fine
 
-    Before the host reads what was copied without waiting: there an event's `synchronize()` is the right thing. Before
-    memory is handed to something that does not know about streams. Mark it with
-    `# synclint: ignore[explicit-synchronize]` and the reason. Functions that call a clock (`time.perf_counter`,
-    `elapsed_time`) are left alone.
+    Before the host reads what was copied without waiting: there an event's `synchronize()` is the right thing, best
+    when other work was queued since it was recorded, as where another function did that. Before memory is handed to
+    something that does not know about streams. Mark it with `# synclint: ignore[explicit-synchronize]` and the reason.
+    Functions that call a clock (`time.perf_counter`, `elapsed_time`) are left alone.
 
     ## Evidence
 
@@ -92,6 +93,24 @@ class ExplicitSynchronize(Rule):
             run="ordered(torch.ones(2, device='cuda'))",
             note="the device waits, the host does not",
         ),
+        Valid(
+            code="""
+            import torch
+
+            class Output:
+                def __init__(self, x: torch.Tensor) -> None:
+                    self.host = x.to("cpu", non_blocking=True)
+                    self.event = torch.cuda.current_stream().record_event()
+
+                def get(self) -> torch.Tensor:
+                    self.event.synchronize()
+                    self.event.record()
+                    return self.host
+            """,
+            run="Output(torch.ones(2, device='cuda')).get()",
+            event="sync",
+            note="as late as can be, for what was recorded before",
+        ),
     )
     INVALID = (
         Invalid(
@@ -133,7 +152,10 @@ class ExplicitSynchronize(Rule):
     )
 
     def judge(self, site: Site, context: Context) -> Report | None:
-        if _measures_time(site):
+        function = _function(site)
+        if function is not None and _measures_time(function):
+            return None
+        if site.fact.id == "event-synchronize" and not _records(function, site.node):
             return None
         text = shown(context, site.node, "`synchronize()`")
         return Report(f"{text} makes the host wait for {_WAITED_FOR[site.fact.id]}", _HELP[site.fact.id])
@@ -152,18 +174,39 @@ _HELP = {
 }
 
 
-def _measures_time(site: Site) -> bool:
-    """Whether the function around calls a clock."""
+def _function(site: Site) -> ast.AST | None:
+    """The outermost function around a site."""
     scope = site.scope
-    while (
-        scope.parent is not None and scope.parent.node is not None and not isinstance(scope.parent.node, ast.ClassDef)
-    ):
+    while scope.parent is not None and isinstance(scope.parent.node, (ast.FunctionDef, ast.AsyncFunctionDef)):
         scope = scope.parent
-    if scope.node is None:
-        return False
-    for node in ast.walk(scope.node):
+    return scope.node
+
+
+def _measures_time(function: ast.AST) -> bool:
+    for node in ast.walk(function):
         if isinstance(node, ast.Call):
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-            if name in _CLOCKS or ast.unparse(node.func) == "time.time":
+            if name in _CLOCKS or (name == "time" and ast.unparse(node.func) in ("time", "time.time")):
+                return True
+    return False
+
+
+def _records(function: ast.AST | None, wait: ast.expr) -> bool:
+    """Whether the function that waits for an event has just recorded it."""
+    if function is None or not isinstance(wait, ast.Call) or not isinstance(wait.func, ast.Attribute):
+        return False
+    event = ast.unparse(wait.func.value)
+    for node in ast.walk(function):
+        if getattr(node, "lineno", 0) > wait.lineno:
+            continue  # what is recorded afterwards is for the next round
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            given = [ast.unparse(argument) for argument in node.args]
+            if node.func.attr == "record" and ast.unparse(node.func.value) == event:
+                return True
+            if node.func.attr == "record_event" and event in given:
+                return True
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == event:
+            value = node.value
+            if isinstance(value, ast.Call) and getattr(value.func, "attr", "") == "record_event":
                 return True
     return False

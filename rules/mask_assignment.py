@@ -111,10 +111,9 @@ class MaskAssignment(Rule):
         value = site.operands.get("value")
         if value is None or value.kind is Kind.HOST:
             return None
-        mask = shown(context, site.arguments.get("index"), "a mask")
-        message = (
-            f"assigning tensors through the mask {mask} counts the hits on the device: the host waits for the count"
-        )
+        mask = shown(context, site.arguments.get("index"), "")
+        through = f"the mask {mask}" if mask else "a mask"
+        message = f"assigning tensors through {through} counts the hits on the device: the host waits for the count"
         name = written(context, site.arguments.get("index"), "mask")
         tensor = written(context, site.arguments.get("self"), "x")
         return Report(

@@ -116,9 +116,10 @@ class MaskIndex(Rule):
     )
 
     def judge(self, site: Site, context: Context) -> Report | None:
-        mask = shown(context, site.arguments.get("index"), "the mask")
+        mask = shown(context, site.arguments.get("index"), "")
         what = shown(context, site.arguments.get("self"), tensor_at(context, site.operands["self"]))
-        message = f"indexing {what} with the mask {mask} counts the hits on the device: the host waits for the count"
+        through = f"the mask {mask}" if mask else "a mask"
+        message = f"indexing {what} with {through} counts the hits on the device: the host waits for the count"
         return Report(message, _help(site, context))
 
 

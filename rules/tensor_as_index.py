@@ -133,11 +133,12 @@ def _is_element_of_loop(site: Site, context: Context) -> bool:
     """Whether a loop over the tensor is reported for it."""
     if not isinstance(site.node, ast.Name):
         return False
-    name = site.node.id
-    for other in context.sites:
-        if other.operation == "iter(Tensor)" and other.scope.node is site.scope.node:
-            for loop in ast.walk(other.statement):
-                if isinstance(loop, (ast.For, ast.AsyncFor, ast.comprehension)) and loop.iter is other.node:
-                    if any(isinstance(part, ast.Name) and part.id == name for part in ast.walk(loop.target)):
-                        return True
-    return False
+    loops = [
+        loop
+        for other in context.sites
+        if other.operation == "iter(Tensor)" and other.scope.node is site.scope.node
+        for loop in ast.walk(other.statement)
+        if isinstance(loop, (ast.For, ast.AsyncFor, ast.comprehension)) and loop.iter is other.node
+    ]
+    targets = [part for loop in loops for part in ast.walk(loop.target) if isinstance(part, ast.Name)]
+    return any(part.id == site.node.id for part in targets)

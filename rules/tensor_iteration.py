@@ -132,6 +132,8 @@ class TensorIteration(Rule):
             message = f"`in` compares with {tensor}, which is on the accelerator, and reads the answer: the host waits"
             return Report(message, "keep `(tensor == element).any()` on the device, or ask a list or set of the host")
         message = f"`{name}` looks at the elements of {tensor}, which are on the accelerator: the host waits for each"
+        if isinstance(site.node, ast.Call) and len(site.node.args) > 1:
+            message = f"`{name}` compares {tensor}, which is on the accelerator, and reads the answer: the host waits"
         return Report(message, _HELP[name])
 
 

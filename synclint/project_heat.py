@@ -22,7 +22,16 @@ class StoredHeats:
         self._key = hashlib.blake2b(repr(names).encode(), digest_size=16).digest()
         self._computed: dict[str, dict[str, FunctionHeat]] | None = None
         self._files: dict[str, Mapping[str, FunctionHeat]] = {}
-        self.heats = Heats(self._of_file)
+        self._generation = store.generation()
+        self._heats = Heats(self._of_file)
+
+    @property
+    def heats(self) -> Heats:
+        """The heats as they are now: after changes, none of those that were looked up before."""
+        generation = self._store.generation()
+        if generation != self._generation:
+            self._generation, self._computed, self._files = generation, None, {}
+        return self._heats
 
     def prepare(self) -> None:
         """Computes the heats unless those that are kept are still right."""

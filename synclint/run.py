@@ -204,6 +204,8 @@ def _projects(files: Sequence[tuple[Path, Settings]], jobs: int, *, cache: bool)
 @contextmanager
 def in_project(path: Path | str, settings: Settings, *, cache: bool = True) -> Iterator[InProject]:
     """Where a file stands in its project, which is read as far as it has changed."""
+    from pathlib import Path
+
     with _no_collector(), _projects([(Path(path), settings)], jobs=1, cache=cache) as members:
         yield members[Path(path)].place()
 

@@ -117,13 +117,13 @@ def test_the_last_round_of_a_loop_counts(folder: Path, explained) -> None:
     assert read["note"] == "it depends on the path: set in lines 2, 5, too"
 
 
-def test_functions_are_seen_as_an_unknown_caller_has_them(folder: Path, explained) -> None:
+def test_parameters_are_what_the_callers_of_the_project_agree_on(folder: Path, explained) -> None:
     code = (
         "import torch\ndef g(x):\n    return x\ndef f():\n"
         "    return g(torch.ones(3, device='cuda')), g(torch.ones(3))\n"
     )
     (folder / "model.py").write_text(code)
-    assert beliefs(explained("3")[0])["x"] == "unknown"
+    assert beliefs(explained("3")[0])["x"] == "float tensor of rank 1, in host memory or on the accelerator"
     belief = beliefs(explained("5")[0])
     assert belief["g(torch.ones(3, device='cuda'))"] == "float tensor of rank 1, on CUDA"
 

@@ -108,7 +108,7 @@ def test_no_sync_raises_at_the_wait(told: Told, trace: Trace) -> None:
     (found,) = raised.value.events
     assert f"{__file__}:" in str(raised.value)
     assert "scalar-read" in str(raised.value)
-    assert "[SYN102 or SYN201 or SYN202]" in str(raised.value)
+    assert "[SYN102 or SYN201 or SYN202 or others]" in str(raised.value)
     assert trace.events == [found]
 
 
@@ -399,7 +399,7 @@ def test_what_is_no_trace_is_refused_by_line(tmp_path: Path, text: str, said: st
 
 
 def test_events_know_their_rules() -> None:
-    assert codes(event()) == ("SYN102", "SYN201", "SYN202")
+    assert set(codes(event())) > {"SYN102", "SYN201", "SYN202", "SYN205"}
     assert codes(event(operation="aten::nothing_known")) == ()
 
 

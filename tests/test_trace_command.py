@@ -69,7 +69,7 @@ def test_a_command_is_traced_and_its_waits_are_listed(project: Path, capfd: pyte
     out, err = capfd.readouterr()
     assert plain(out).splitlines() == [
         "    count  line",
-        "        3  main.py:12 in <module>: SYN102 or SYN201 or SYN202?, device to host, "
+        "        3  main.py:12 in <module>: SYN102 or SYN201 or SYN202 or others?, device to host, "
         "reads a number (aten::_local_scalar_dense)",
         "           | torch.item()",
     ]
@@ -127,7 +127,7 @@ def test_one_file_and_json_and_the_status(project: Path, capfd: pytest.CaptureFi
     assert whole["not_simulated"] == {"aten::absent": 1}
     (wait,) = whole["waits"]
     assert (wait["path"], wait["line"], wait["function"], wait["count"]) == ("main.py", 3, "<module>", 1)
-    assert wait["codes"] == ["SYN102", "SYN201", "SYN202"]
+    assert wait["codes"][:3] == ["SYN102", "SYN201", "SYN202"]
     assert wait["codes_are_of_findings"] is False
     assert wait["source"] == "torch.item()"
     assert read(project / "one.jsonl").processes[0]["torch"] == "0.0"

@@ -113,7 +113,7 @@ def _call(node: ast.Call, seen: Observation) -> str:
         return f"a method of `{_short(target.value)}`, which is unknown"
     if receiver.kind in (Kind.INSTANCE, Kind.MODULE, Kind.CLASS) and receiver.ref is not None:
         name = receiver.ref.name
-        if seen.flow.method(name, target.attr) is None:
+        if seen.flow.method(receiver.ref, target.attr) is None:
             return f"synclint has read no method `{target.attr}` of `{name}`"
         return f"what `{name}.{target.attr}` returns is not known"
     return f"what `.{target.attr}()` of it returns is not known"

@@ -10,6 +10,11 @@ from synclint.flow.values import Kind, Place, Value, Why
 
 _HOST_NAME = re.compile(r"(?:^|_)(?:cpu|host|pinned)(?:_|$)|_cpu\d*$|^cpu", re.IGNORECASE)
 _NUMPY_NAME = re.compile(r"(?:^|_)(?:np|numpy|ndarray)(?:_|$)")
+_GPU_NAME = re.compile(r"(?<!num)(?<!n)(?<!per)(?<!on)(?<!is)(?<!use)(?<!to)(?<!_)_gpu$")
+_ONE_DIMENSION = re.compile(
+    r"(?:^|_)(?:cu_\w+|indptr|start_locs?|seq_?lens?|slot_mapping|last_page_lens?|cumsum|num_\w+)"
+    r"(?:_gpu|_device|_tensor)?(?:_|$)|_idx_gpu$"
+)
 _LIST_NAME = re.compile(r"(?:_list|_lst|_tuple|_dict|_names?|_str|_strs|_ids_list)$|^num_|^n_|^len_")
 _DEVICE_NAME = re.compile(r"(?:^|_)(?:device|dev)(?:_type|_id)?$|^device")
 _PINNED_NAME = re.compile(r"(?:^|_)pinned(?:_|$)")
@@ -18,6 +23,14 @@ _HOST_SIDE = re.compile(
     r"process(?:ing|or)|Process(?:ing|or)|tokeniz|dataset|data_|collat|multimodal/|transforms|"
     r"(?:image|audio|video|media)_utils|get_mrope|_parse_|to_rle|augment|prepare_(?:image|audio|video)"
 )
+# Code for the CPU as a device: `cpu_model_runner.py`, `CPUAttention`, `copy_blocks_cpu`; not `cpu/gpu_worker.py`.
+_FOR_CPU = re.compile(r"(?:^|[/_])cpu(?=[/_.]|$)|(?:^|[a-z])C(?:PU|pu)(?=[A-Z]|$)")
+_FOR_GPU = re.compile(r"gpu|cuda", re.IGNORECASE)
+
+_MODULE_LIKE = re.compile(
+    r"model|net$|module|layer|encoder|decoder|backbone|pipe|transformer|vae|unet|^self$|batch|inputs$"
+)
+
 # A data loader yields tensors in host memory, one way or another.
 _LOADED = Value(Kind.TENSOR, Place.CPU, certainty=Confidence.LIKELY, sure=Confidence.LIKELY)
 _LOADER = Value(Kind.SEQUENCE, element=Value(Kind.SEQUENCE, element=_LOADED), certainty=Confidence.LIKELY)
@@ -29,7 +42,7 @@ _TENSOR_NAME = re.compile(
     r"^(?:x|x_\w+|hidden|hidden_states?|\w+_states|input_ids|inputs_embeds|\w*embeds|\w*embeddings?|\w*attention_mask|"
     r"mask|\w+_mask|position_ids|logits|\w+_logits|labels|targets?|query|key|value|query_states|pixel_values\w*|"
     r"cu_seqlens\w*|seq_lens|query_start_loc|slot_mapping|cache_position|block_tables?|residual|loss|"
-    r"input_lengths|token_type_ids|features|timesteps?|latents|noise)$"
+    r"input_lengths|token_type_ids|features|timesteps?|latents|noise|\w+_tensor)$"
 )
 
 # Masks by their names, and tensors of positions. A name that says both (`mask_indices`) holds positions.
@@ -74,10 +87,12 @@ _FROZEN = re.compile(
     r"convert_weights?|convert_checkpoint\w*|capture)(?:_|$)|_(?:dummy|warmup|warm_up|profile)_?"
 )
 # Cold, or warm if something hot calls them.
-_COLD = re.compile(r"^(?:__init__|__new__|__post_init__)$|^_?(?:load|save|export)(?:_|$)")
+_COLD = re.compile(
+    r"^(?:__init__|__new__|__post_init__)$|^_?(?:load|save|export|shutdown|teardown|tear_down|cleanup|clean_up|destroy|close)(?:_|$)"
+)
 # Cold unless something hot calls them.
 _COOL = re.compile(
-    r"^_?(?:init|initialize|setup|register|build_model|quantize|convert_hf|teardown|shutdown|cleanup|download|"
+    r"^_?(?:init|initialize|setup|register|build_model|quantize|convert_hf|download|"
     r"parse_args|add_(?:cli_)?arg\w*|from_config|from_file|push_to_hub|create_optimizer|configure_optimizers|"
     r"resize_token_embeddings|on_(?:train|fit|init)_(?:begin|start|end))(?:_|$)"
 )
@@ -99,6 +114,8 @@ def value_by_name(name: str) -> Value | None:
         return Value(Kind.DEVICE, Place.ACCELERATOR, certainty=Confidence.LIKELY, sure=Confidence.LIKELY)
     if _LOADER_NAME.search(name):
         return _LOADER
+    if _GPU_NAME.search(name):
+        return Value(Kind.TENSOR, Place.ACCELERATOR, certainty=Confidence.LIKELY, sure=Confidence.LIKELY)
     if names_host_memory(name):
         pinned = True if _PINNED_NAME.search(name) else None
         return Value(Kind.TENSOR, Place.CPU, certainty=Confidence.POSSIBLE, sure=Confidence.LIKELY, pinned=pinned)
@@ -111,6 +128,8 @@ def named_value(name: str, line: int) -> Value | None:
     if value is None or value.kind not in (Kind.DEVICE, Kind.TENSOR):
         return value
     where = "names the accelerator" if value.kind is Kind.DEVICE else "is in host memory"
+    if value.kind is Kind.TENSOR and value.place is Place.ACCELERATOR:
+        where = "is on the accelerator"
     return value.replace(why=Why(line, f"`{name}` {where} by convention"))
 
 
@@ -125,6 +144,12 @@ def names_host_value(name: str) -> bool:
 
 
 @lru_cache(maxsize=65536)
+def names_module(name: str) -> bool:
+    """Names of what has ``.to()`` and ``.cpu()`` without being a tensor: modules, batches."""
+    return _MODULE_LIKE.search(name) is not None
+
+
+@lru_cache(maxsize=65536)
 def names_mask(name: str) -> bool:
     return _MASK_NAME.search(name) is not None and not names_positions(name)
 
@@ -132,6 +157,12 @@ def names_mask(name: str) -> bool:
 @lru_cache(maxsize=65536)
 def names_positions(name: str) -> bool:
     return _POSITIONS_NAME.search(name) is not None
+
+
+@lru_cache(maxsize=65536)
+def names_one_dimension(name: str) -> bool:
+    """``cu_seqlens``, ``kv_indptr``, ``query_start_loc``: tensors with one number for each sequence."""
+    return _ONE_DIMENSION.search(name) is not None
 
 
 def gives_device(name: str) -> bool:
@@ -143,6 +174,12 @@ def names_loss(name: str) -> bool:
     return name == "loss" or name.endswith("_loss")
 
 
+@lru_cache(maxsize=65536)
+def names_grid(name: str) -> bool:
+    """``image_grid_thw``: sizes of images, a tensor where they are passed to a model."""
+    return name.endswith("grid_thw")
+
+
 def names_batch(name: str) -> bool:
     return _BATCH_NAME.search(name) is not None
 
@@ -151,6 +188,12 @@ def names_batch(name: str) -> bool:
 def is_host_side(*names: str) -> bool:
     """Files, classes and functions that prepare data before anything is on a device."""
     return any(_HOST_SIDE.search(name) for name in names)
+
+
+@lru_cache(maxsize=4096)
+def is_for_cpu(*names: str) -> bool:
+    """Files, classes and functions that are written for the CPU, by their names."""
+    return any(_FOR_CPU.search(name) for name in names) and not any(_FOR_GPU.search(name) for name in names)
 
 
 def is_preprocessing(name: str) -> bool:

@@ -15,7 +15,7 @@ from synclint.flow.lattice import HOST, NONE, OBJECT, UNKNOWN, element_of, eleme
 from synclint.flow.operations import read_number
 from synclint.flow.places import combine, place_of_name
 from synclint.flow.refine import refine
-from synclint.flow.subscripts import read_subscript, write_subscript
+from synclint.flow.subscripts import container_of, read_subscript, write_subscript
 from synclint.flow.tensors import DTYPE_ORDER
 from synclint.flow.values import Dtype, Kind, Place, Value
 from synclint.index.names import dotted_name
@@ -81,6 +81,7 @@ def bind_target(frame: Frame, target: ast.expr, value: Value) -> None:
     elif isinstance(target, ast.Subscript):
         container = frame.value(target.value)
         index = frame.value(target.slice)
+        container = container_of(container, index, target)
         if container.kind is Kind.TENSOR:
             write_subscript(frame, container, index, value, target)
         elif container.kind is Kind.SEQUENCE:
@@ -135,6 +136,7 @@ def _subscript(frame: Frame, node: ast.Subscript) -> Value:
             return known
     container = frame.value(node.value)
     index = frame.value(node.slice) if not isinstance(node.slice, ast.Slice) else _slice(frame, node.slice)
+    container = container_of(container, index, node)
     kind = container.kind
     if kind is Kind.TENSOR:
         return read_subscript(frame, container, index, node)

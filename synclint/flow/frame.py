@@ -155,9 +155,16 @@ class Frame:
 
     @property
     def in_model_code(self) -> bool:
-        """Whether this is a method of an ``nn.Module``, or of a class that has a ``forward``."""
+        """Whether this is a method of an ``nn.Module``, of a class that has a ``forward``, or of a trainer."""
         owner = self.owner
-        return owner is not None and (self.module.is_module_like(owner) or self.module.has_forward(owner))
+        return owner is not None and (
+            owner.name.endswith("Trainer") or self.module.is_module_like(owner) or self.module.has_forward(owner)
+        )
+
+    @property
+    def owner_name(self) -> str:
+        """The name of the class that this is a method of; empty for a function."""
+        return "" if self.owner is None else self.owner.name
 
     @property
     def method(self) -> Method | None:

@@ -45,13 +45,25 @@ def read_contained(frame: Frame, node: ast.Compare, left: Value, right: Value) -
 
 def read_elements(frame: Frame, iterable: ast.expr, target: ast.expr, before: Collection[tuple[ast.expr, str]]) -> None:
     """A loop whose body uses its elements as numbers. ``before`` are the sites that were there before the loop."""
+    called = ""
+    if isinstance(iterable, ast.Call) and isinstance(iterable.func, ast.Name):
+        called = iterable.func.id
+        if called == "enumerate" and iterable.args and isinstance(target, ast.Tuple) and len(target.elts) == 2:
+            read_elements(frame, iterable.args[0], target.elts[1], before)
+            return
     names = {part.id for part in ast.walk(target) if isinstance(part, ast.Name)}
-    read = [site for key, site in frame.sites.items() if key not in before and _reads(site, names)]
+    # Whoever takes rows apart, `for height, width in sizes`, wants numbers.
+    unpacks = isinstance(target, (ast.Tuple, ast.List)) and called != "zip"
+    read = [site for key, site in frame.sites.items() if key not in before and _reads(site, names, unpacks)]
     if read:
         surest = max(read, key=lambda site: site.confidence)
         frame.emit("iter(Tensor)", iterable, {"self": surest.operands["self"]}, {"self": iterable})
 
 
-def _reads(site: Site, names: Collection[str]) -> bool:
+def _reads(site: Site, names: Collection[str], unpacks: bool) -> bool:
     subject = site.arguments.get("self")
-    return site.operation == "index(Tensor)" and isinstance(subject, ast.Name) and subject.id in names
+    if site.operation == "index(Tensor)":
+        return isinstance(subject, ast.Name) and subject.id in names
+    if not unpacks or subject is None or site.fact.id != "truth-value":
+        return False
+    return any(isinstance(part, ast.Name) and part.id in names for part in ast.walk(subject))

@@ -23,7 +23,7 @@ from synclint.index.records import ClassRecord, ModuleRecord
 from synclint.source import Source
 
 # Searched for in the reversed text, where each begins with a plain character: that is thirty times as fast.
-_CALLED = re.compile(rb"\((\w[\w.]*)(\)\(repus)?")
+_CALLED = re.compile(rb"\((\w[\w.]*)(\)\(repus)?(?![\w.]| fed| ssalc)")  # no definition
 _OWN = re.compile(rb"self\.([\w.]*\w)(\(?)")
 _OWN_CLASS = re.compile(rb"cls\.([\w.]*\w)(\(?)")
 _BEFORE_PASSED = frozenset((b"(", b"[", b" ", b"="))
@@ -248,10 +248,14 @@ def _parts(
             if found.after is not None and at + 1 < len(body):
                 yield found.after, body[at + 1], body[-1]
                 return
-        elif isinstance(statement, (ast.For, ast.AsyncFor)):
+        elif isinstance(statement, (ast.For, ast.AsyncFor, ast.While)):
             yield from _part(statement.body, loops.region(statement), method, loops)
-        elif isinstance(statement, (ast.While, ast.With, ast.AsyncWith)):
+            yield from _parts(statement.orelse, method, loops)
+        elif isinstance(statement, (ast.With, ast.AsyncWith)):
             yield from _parts(statement.body, method, loops)
+        elif isinstance(statement, ast.Match):
+            for case in statement.cases:
+                yield from _parts(case.body, method, loops)
         elif isinstance(statement, (*FUNCTION, ast.ClassDef)):
             yield None, statement, statement
         elif isinstance(statement, ast.Try):
@@ -263,16 +267,16 @@ def _parts(
 
 
 _WITH_PARTS = frozenset(
-    (ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try, ast.ClassDef, *FUNCTION)
+    (ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try, ast.Match, ast.ClassDef, *FUNCTION)
 )
 
 
 def _part(
     body: Sequence[ast.stmt], region: Region | None, method: Method | None, loops: Loops
 ) -> Iterator[tuple[Region | None, ast.stmt, ast.stmt]]:
-    if region is not None and body:
+    if region is not None and region.heat is not Heat.WARM and body:
         yield region, body[0], body[-1]
-        if region.heat is not Heat.HOT:
+        if region.heat is Heat.COLD:
             return
     yield from _parts(body, method, loops)
 

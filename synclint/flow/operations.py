@@ -68,9 +68,12 @@ def emit_function(frame: Frame, node: ast.Call, dotted: str, arguments: Sequence
         frame.emit(dotted, node, {}, {})
         return
     nodes = list(node.args)
-    if owner == "torch" and name in _SIZES:
-        _read_numbers(frame, zip(nodes, arguments, strict=False))
+    if owner == "torch" and name == "Size" and first.kind is Kind.TENSOR and first.rank != 0:
+        frame.emit("iter(Tensor)", node, {"self": first}, {"self": nodes[0]})
+    elif owner == "torch" and name in _SIZES:
+        _read_numbers(frame, zip(nodes, arguments, strict=False), unranked=True)
         _read_keywords(frame, node, keywords)
+    if owner == "torch" and name in _SIZES:
         return
     if name == "where" and len(arguments) + len(keywords) == 1:
         dotted = "torch.nonzero"  # the positions of what is true
@@ -116,6 +119,10 @@ def emit_operation(
         flags["non-blocking"] = boolean(keywords.get("non_blocking") or (arguments[1] if len(arguments) > 1 else None))
     elif name == "tolist":
         operands["target"] = Value(Kind.DEVICE, Place.CPU)
+    elif name == "type":  # to another dtype: `torch.FloatTensor` is a copy, and no matter of this function
+        operands["target"] = Value(Kind.DEVICE, tensor.place, sure=tensor.sure)
+    elif name == "where":
+        return  # of tensors alone it does not wait, and numbers go along with the kernel
     elif name == "histc":
         flags["range.given"] = "min" in keywords or "max" in keywords or len(arguments) > 1
     elif name == "isin":
@@ -229,9 +236,10 @@ def _read_keywords(frame: Frame, node: ast.Call, keywords: Mapping[str, Value]) 
     _read_numbers(frame, named)
 
 
-def _read_numbers(frame: Frame, pairs: Iterable[tuple[ast.expr, Value]]) -> None:
+def _read_numbers(frame: Frame, pairs: Iterable[tuple[ast.expr, Value]], *, unranked: bool = False) -> None:
+    """``unranked``: nothing but numbers fits there, so a tensor of unknown rank must be one."""
     for node, value in pairs:
-        if value.kind is Kind.TENSOR and value.rank == 0:  # of more dimensions, it is something else
+        if value.kind is Kind.TENSOR and (value.rank == 0 or unranked):
             read_number(frame, node, value)
         elif value.kind is Kind.SEQUENCE and value.items is not None and isinstance(node, (ast.Tuple, ast.List)):
             _read_numbers(frame, zip(node.elts, value.items, strict=False))

@@ -10,10 +10,12 @@ from synclint.finding import Confidence
 from synclint.flow.annotations import annotated
 from synclint.flow.conventions import (
     is_cold,
+    is_for_cpu,
     is_host_side,
     is_preprocessing,
     named_value,
     names_batch,
+    names_grid,
     names_host_memory,
     names_host_value,
     names_tensor,
@@ -162,7 +164,7 @@ def by_convention(frame: Frame, parameter: ast.arg, default: ast.expr | None, no
             why = Why(node.lineno, f"`{name}` comes from a data loader: in host memory until it is moved")
             loaded = Value(Kind.TENSOR, Place.CPU, certainty=Confidence.LIKELY, sure=Confidence.LIKELY, why=why)
             return Value(Kind.MAPPING, element=loaded)
-        if names_tensor(name) and frame.in_model_code:
+        if (names_tensor(name) or names_grid(name)) and frame.in_model_code:
             return _placed(frame, name, Value(Kind.TENSOR, certainty=Confidence.LIKELY), node)
         if node.name == "forward" and frame.owner and frame.module.is_module_like(frame.owner):
             return _placed(frame, name, Value(Kind.TENSOR, certainty=Confidence.POSSIBLE), node)
@@ -200,10 +202,13 @@ def _placed(frame: Frame, name: str, value: Value, node: FunctionNode) -> Value:
     if is_cold(node.name) or node.name in ("__init__", "collate_fn"):
         return value.replace(sure=Confidence.POSSIBLE, why=Why(line, f"parameter `{name}` is a tensor"))
     qualname = frame.scope.qualname
+    if is_for_cpu(frame.module.path, frame.owner_name, node.name):
+        text = f"parameter `{name}` of `{qualname}`, which is for the CPU by its name"
+        return value.replace(place=Place.CPU, sure=Confidence.POSSIBLE, why=Why(line, text))
     if frame.in_model_code:
         text = f"parameter `{name}` of `{qualname}`: on the accelerator by convention of model code"
         return value.replace(place=Place.ACCELERATOR, sure=Confidence.LIKELY, why=Why(line, text))
-    if is_host_side(frame.module.path, frame.owner.name if frame.owner else "", node.name):
+    if is_host_side(frame.module.path, frame.owner_name, node.name):
         text = f"parameter `{name}` is a tensor, in host memory as far as this preprocessing code is concerned"
         return value.replace(place=Place.ACCELERATOR, sure=Confidence.POSSIBLE, why=Why(line, text))
     text = f"parameter `{name}` of `{qualname}` is a tensor: on the accelerator by convention"

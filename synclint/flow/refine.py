@@ -102,6 +102,8 @@ def _named_place(node: ast.expr) -> Place | None:
 
 def _place(frame: Frame, node: ast.expr, place: Place) -> None:
     value = frame.again(node)
+    if place is Place.CPU:
+        _doubt_conventions(frame)
     if value.kind in (Kind.TENSOR, Kind.UNKNOWN):
         text = f"the guard says so: on {'the CPU' if place is Place.CPU else 'the accelerator'}"
         why = Why(node.lineno, text)
@@ -117,6 +119,15 @@ def _place(frame: Frame, node: ast.expr, place: Place) -> None:
                 why=why,
             ),
         )
+
+
+def _doubt_conventions(frame: Frame) -> None:
+    """Where one tensor is on the CPU, others are there as well, unless they surely are not."""
+    for key, value in list(frame.env.items()):
+        if value.kind is Kind.TENSOR and value.place is Place.ACCELERATOR and value.sure is Confidence.LIKELY:
+            doubted = value.replace(sure=Confidence.POSSIBLE)
+            frame.env[key] = doubted
+            frame.narrowed[key] = doubted
 
 
 def _refine_call(frame: Frame, test: ast.Call, outcome: bool) -> None:

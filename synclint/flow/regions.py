@@ -36,11 +36,6 @@ def handler(node: ast.ExceptHandler) -> Region | None:
     return Region(Heat.COLD, "only runs after an exception", node.lineno)
 
 
-def error(node: ast.Raise) -> Region:
-    """The region of a ``raise``."""
-    return Region(Heat.COLD, "only runs on the way to an exception", node.lineno)
-
-
 def context(dotted: str, line: int) -> Region | None:
     """The region of a ``with`` whose context manager is called by this canonical name."""
     if dotted not in ("torch.cuda.graph", "torch.cuda.graphs.graph"):

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from synclint.finding import Confidence
-from synclint.flow.conventions import names_mask, names_positions
+from synclint.flow.conventions import names_mask, names_one_dimension, names_positions
 from synclint.flow.frame import is_host_data
 from synclint.flow.operations import read_number
-from synclint.flow.values import Dtype, Kind, Value
+from synclint.flow.values import Dtype, Kind, Place, Value
 
 if TYPE_CHECKING:
     from synclint.flow.frame import Frame
@@ -47,6 +47,31 @@ class Part(NamedTuple):
         return not (self.is_slice or self.is_full or self.is_number or self.value.kind is Kind.NONE)
 
 
+def container_of(container: Value, index: Value, node: ast.Subscript) -> Value:
+    """The tensor that a mask on the device indexes, where nothing else says so: it is next to its mask."""
+    known = container.kind is Kind.TENSOR and container.confidence is not Confidence.POSSIBLE
+    if known or container.kind not in (Kind.UNKNOWN, Kind.TENSOR) or container.place is Place.CPU:
+        return container
+    indices = index.items if isinstance(node.slice, ast.Tuple) and index.items is not None else (index,)
+    for one in indices:
+        if one.kind is Kind.TENSOR and one.place.on_accelerator and _tells(one, node):
+            if container.kind is Kind.TENSOR:
+                return container.replace(
+                    place=one.place,
+                    certainty=max(container.certainty, min(one.certainty, Confidence.LIKELY)),
+                    sure=max(container.sure, min(one.sure, Confidence.LIKELY)),
+                )
+            likely = min(one.confidence, Confidence.LIKELY)
+            return Value(Kind.TENSOR, one.place, certainty=likely, sure=likely, why=one.why)
+    return container
+
+
+def _tells(index: Value, node: ast.Subscript) -> bool:
+    """Whether only a tensor can be indexed so. Assigning to positions waits, be it to those of a list."""
+    assigned = isinstance(node.ctx, ast.Store) and index.dtype is Dtype.INT and index.rank != 0
+    return index.dtype is Dtype.BOOL or assigned
+
+
 def read_subscript(frame: Frame, tensor: Value, index: Value, node: ast.Subscript) -> Value:
     """``tensor[index]``, read: its sites and its value."""
     parts = _parts(frame, tensor, index, node)
@@ -71,6 +96,9 @@ def write_subscript(frame: Frame, tensor: Value, index: Value, value: Value, nod
     if selecting:
         return
     place = _selected(tensor, parts, node)
+    is_element = tensor.rank is None and len(parts) == 1 and parts[0].is_number
+    if is_element and names_one_dimension(_name_of(node.value)):
+        place = place.replace(rank=0, certainty=min(place.certainty, Confidence.LIKELY))
     if value.kind is Kind.HOST:
         frame.emit("assign(Tensor)", node, {"self": place, "source": value}, {"self": node.value})
     elif value.kind is Kind.TENSOR:
@@ -98,7 +126,7 @@ def _named(node: ast.expr, value: Value, tensor: Value) -> Value:
     else:
         return value
     likely = Confidence.LIKELY
-    if value.kind is Kind.TENSOR:
+    if value.kind is Kind.TENSOR and (dtype is Dtype.INT or value.place is not Place.UNKNOWN):
         return value.replace(dtype=dtype, certainty=min(value.certainty, likely))
     # Next to the tensor that it masks, most likely.
     return Value(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from synclint.facts import method
 from synclint.finding import Confidence
 from synclint.flow.construct import LEGACY, emit_host_data
+from synclint.flow.conventions import is_host_side, names_module
 from synclint.flow.lattice import UNKNOWN
 from synclint.flow.operations import boolean, emit_operation, read_sizes
 from synclint.flow.places import CUDA_DEVICE, as_device
@@ -75,6 +76,8 @@ def _move(
         changed = tensor.replace(dtype=dtype.dtype, leaf=None)
     if device is None:
         return changed.replace(fresh=tensor.fresh, dense=tensor.dense)
+    if device.place is Place.CPU and device.sure is Confidence.CERTAIN and tensor.place is Place.UNKNOWN:
+        tensor = _sent_to_host(frame, nodes.get("self"), tensor)
     if tensor.place is Place.CPU and tensor.certainty is Confidence.POSSIBLE:
         tensor = tensor.replace(certainty=Confidence.LIKELY)  # named for host memory, and sent to a device
     frame.emit(
@@ -104,6 +107,30 @@ def _move(
         optional=False,
         why=Why(node.lineno, text, device.why or tensor.why),
     )
+
+
+def _sent_to_host(frame: Frame, node: ast.expr | None, tensor: Value) -> Value:
+    """What is copied to the host, of which nothing else is known: few copy there what is there already."""
+    name = _last_name(node)
+    if names_module(name) or is_host_side(frame.module.path, frame.owner_name, frame.scope.qualname):
+        return tensor
+    line = frame.line if node is None else node.lineno
+    why = Why(line, "it is sent to the host, so it is on the accelerator, most likely")
+    certainty = max(tensor.certainty, Confidence.LIKELY)
+    return tensor.replace(place=Place.ACCELERATOR, certainty=certainty, sure=Confidence.LIKELY, why=why)
+
+
+def _last_name(node: ast.expr | None) -> str:
+    """``weights`` of ``self.weights[0].detach()``."""
+    while True:
+        if isinstance(node, ast.Subscript):
+            node = node.value
+        elif isinstance(node, ast.Call):
+            node = node.func.value if isinstance(node.func, ast.Attribute) else node.func
+        elif isinstance(node, ast.Attribute):
+            return node.attr
+        else:
+            return node.id if isinstance(node, ast.Name) else ""
 
 
 def _place_of_type(dotted: str) -> Place:

@@ -167,6 +167,9 @@ def _factory(
     device = target_device(frame, given)
     first = next(_tensors(arguments, keywords), None)
     text = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+    rank = _rank(result, arguments, keywords, first, method)
+    if rank is None and result.rank == "shape" and isinstance(node, ast.Call) and "size" not in keywords:
+        rank = _rank_of_sizes(node.args)
     return Value(
         Kind.TENSOR,
         device.place,
@@ -174,13 +177,26 @@ def _factory(
         pinned=_flag(keywords.get("pin_memory"), False),
         dense=True,
         leaf=True,
-        rank=_rank(result, arguments, keywords, first, method),
+        rank=rank,
         length=_length(result, arguments, method),
         dtype=_dtype(result, keywords, first, arguments),
         fresh=True,
         origin=device.origin,
         why=Why(node.lineno, f"`{text}(...)` makes a tensor {where(device.place)}", device.why),
     )
+
+
+def _rank_of_sizes(nodes: Sequence[ast.expr]) -> int | None:
+    """The rank that ``torch.zeros(...)`` makes, where the sizes can be nothing but numbers, by how they are written."""
+    if any(isinstance(node, ast.Starred) for node in nodes):
+        return None
+    if len(nodes) != 1:
+        return len(nodes) or None
+    size = nodes[0]
+    if isinstance(size, ast.BinOp) and isinstance(size.op, (ast.Add, ast.Sub, ast.FloorDiv)):
+        numbers = [part for part in (size.left, size.right) if isinstance(part, ast.Constant)]
+        return 1 if any(isinstance(part.value, int) for part in numbers) else None
+    return None
 
 
 def _length(result: Result, arguments: Sequence[Value], method: bool) -> int | None:

@@ -170,6 +170,11 @@ class Store:
 
     # Heats: what was computed from all edges, for each key; gone as soon as any edge changes
 
+    def generation(self) -> int:
+        """How often the edges have changed."""
+        number: int = self._connection.execute("SELECT generation FROM meta").fetchone()[0]
+        return number
+
     def heats(self, path: str, key: bytes) -> bytes | None:
         row = self._connection.execute("SELECT heats FROM heats WHERE path = ? AND key = ?", (path, key)).fetchone()
         return None if row is None else row[0]

@@ -5,7 +5,7 @@ code (``transfers``, ``host_data``, ``scalars``, ``conditions``, ``clamp``), whi
 nowhere else in synclint.
 """
 
-from synclint.finding import Applicability, Confidence, Edit, Fix
+from synclint.finding import Applicability, Confidence, Edit, Fix, Heat
 from synclint.flow.site import Site
 from synclint.flow.values import Dtype, Kind, Place, Value
 from synclint.lint.context import Context
@@ -18,6 +18,7 @@ __all__ = [
     "Dtype",
     "Edit",
     "Fix",
+    "Heat",
     "Invalid",
     "Kind",
     "Place",

@@ -24,16 +24,18 @@ if TYPE_CHECKING:
     from synclint.source import Source
 
 # A file that waits has one of these: what moves or reads a tensor, or reduces one to what a condition can ask; what
-# gives a result whose size depends on values; an assignment to a subscript, and a subscript with more than names in it.
+# gives a result whose size depends on values, or waits by name.
 _OPERATION = re.compile(
     rb"\.(?:item|to|cuda|cpu|numpy|type|tolist|copy_|masked_scatter_|type_as|any|all|sum|max|min|numel|isinf|isnan"
-    rb"|isfinite|eq|equal)\(|(?:tensor|Tensor|array|from_numpy)\("
+    rb"|isfinite|eq|equal|unbind)\(|(?:tensor|Tensor|array|from_numpy)\("
     rb"|\b(?:int|float|bool|complex|sorted|min|max|any|all)\("
-    rb"|(?:nonzero|argwhere|\bwhere|unique|unique_consecutive|bincount|histc|isin|to_sparse\w*|masked_select"
-    rb"|repeat_interleave|index_put_|synchronize|empty_cache|allclose|equal|inverse|cholesky)\(|\blinalg\."
-    rb"|\w\[[^\]\"'\n]+\]\s=\s|[\w)]\[\[|[\w)]\[[^\]\"'\n]*(?:mask|valid|keep|is_|cpu|_np\b|\bids\b|[<>=!]=|[<>~])"
+    rb"|(?:nonzero|argwhere|where|unique|unique_consecutive|bincount|histc|isin|to_sparse\w*|masked_select"
+    rb"|repeat_interleave|index_put_|synchronize|empty_cache|allclose|equal|inverse|cholesky)\(|linalg\."
+)
+# Or an assignment to a subscript; a subscript with more than one name in it.
+_SUBSCRIPT = re.compile(
+    rb"\w\[[^\]\"'\n]+\]\s=\s|[\w)]\[(?:\[|[^\]\"'\n]*(?:mask|valid|keep|is_|cpu|_np\b|\bids\b|[<>=!]=|[<>~]))"
     rb"|\w\[[\w.]+\[[^\]\n]*\]\s?:"
-    rb"|unbind\("
 )
 _NOQA_WITH_CODE = re.compile(rb"noqa[^\n]*[a-z]{3}\d{3}")
 
@@ -78,7 +80,7 @@ def _rule_of(members: Iterable[object], module: str) -> Rule:
 
 def may_wait(source: Source) -> bool:
     """Whether a file has anything in it that a rule could report."""
-    return b"torch" in source.data and _OPERATION.search(source.data) is not None
+    return b"torch" in source.data and _may_wait(source.data)
 
 
 def claims_of(rules: Iterable[Rule]) -> dict[str, list[Rule]]:
@@ -129,6 +131,10 @@ def heat_names(settings: Settings) -> Names:
     from synclint.flow.heat import Names
 
     return Names(settings.entry_points, settings.cold_functions)
+
+
+def _may_wait(data: bytes) -> bool:
+    return _OPERATION.search(data) is not None or _SUBSCRIPT.search(data) is not None
 
 
 def _may_suppress(lowered: bytes) -> bool:

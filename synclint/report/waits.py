@@ -9,6 +9,7 @@ from synclint.report import proofs
 from synclint.report.concise import duration
 from synclint.report.full import DIRECTIONS
 from synclint.report.terminal import visible
+from synclint.runtime.codes import alternatives
 from synclint.source import shown_path
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def shown_place(frame: Frame) -> str:
 def _what(wait: Wait, linted: Linted, *, style: Style) -> str:
     event = wait.event
     codes, exact = linted.codes(wait)
-    named = style.red((" " if exact else " or ").join(codes))
+    named = style.red(" ".join(codes) if exact else alternatives(codes))
     words = [named + ("" if exact else "?")] if codes else []
     words += [DIRECTIONS[event.direction]] if event.direction.value != "none" else []
     details = [detail for detail in wait.details if detail != event.cause]

@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING
 from synclint.facts import all_facts, facts_for
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from synclint.runtime.event import Event
+
+_SHOWN = 3
 
 
 def codes(event: Event) -> tuple[str, ...]:
@@ -26,7 +30,13 @@ def codes(event: Event) -> tuple[str, ...]:
 def named(event: Event) -> str:
     """The codes as a suffix of a sentence, such as ``" [SYN201 or SYN202]"``; empty where there are none."""
     found = codes(event)
-    return f" [{' or '.join(found)}]" if found else ""
+    return f" [{alternatives(found)}]" if found else ""
+
+
+def alternatives(codes: Sequence[str]) -> str:
+    """Codes of which one is meant, in words; of many, the first."""
+    shown = [*codes] if len(codes) <= _SHOWN + 1 else [*codes[:_SHOWN], "others"]
+    return " or ".join(shown)
 
 
 @cache
