@@ -11,13 +11,10 @@ from synclint.flow.nn_modules import is_nn_module
 from synclint.flow.outline import LOCALS, Outline
 from synclint.index.packages import Packages
 from synclint.index.project import Class, Project
-from synclint.index.records import FunctionRecord, ModuleRecord, Symbol
+from synclint.index.records import FunctionRecord, Symbol
 
 _FEW = 3  # definitions of a method's name, for a call by that name alone to be taken as a call of one of them
 _MANY = 40  # classes that a mixin is mixed into: more are not looked at
-ANY_OWNER = "<any>."
-"""Begins the name of what stands for all methods of a name that so many classes have that none is surely meant."""
-
 _CALLABLE = ("__call__", "forward")
 
 
@@ -28,26 +25,41 @@ class Edge(NamedTuple):
     it is not called there but handed on, and may be called at any time.
     """
 
-    callee: Symbol
+    callee: Node
     by_name: bool = False
     overrides: bool = False
     passed: bool = False
 
 
+Edges = tuple[Edge, ...]
+
+
+@dataclass(eq=False, slots=True)
+class Node:
+    """A function of the project, and the edges that start from it: ``plain`` ones of calls that may always happen,
+    ``guarded`` ones behind guards, ``looped`` ones in loops over steps or data. ``order`` is that of the symbols.
+
+    ``anyone``: no function, but what stands for all methods of a name that so many classes have that none is meant
+    surely. ``inner``: the definitions in a function that may outlive it.
+    """
+
+    symbol: Symbol
+    plain: Edges = ()
+    guarded: Edges = ()
+    looped: Edges = ()
+    decorators: tuple[str, ...] = ()
+    makes_module: bool = False
+    anyone: bool = False
+    inner: bool = False
+    order: int = 0
+
+
 @dataclass(slots=True)
 class CallGraph:
-    """``functions``: all of the project, sorted. Edges by the function that they start from: ``plain`` ones of calls
-    that may always happen, ``guarded`` ones behind guards, ``looped`` ones in loops over data. ``imported``: what files
-    reach when they are imported. ``decorators`` of functions that have any;
-    ``module_constructors`` are those of ``nn.Module``s."""
+    """``nodes``, sorted by their symbols, and what files reach when they are imported."""
 
-    functions: tuple[Symbol, ...]
-    plain: dict[Symbol, tuple[Edge, ...]] = field(default_factory=dict)
-    guarded: dict[Symbol, tuple[Edge, ...]] = field(default_factory=dict)
-    looped: dict[Symbol, tuple[Edge, ...]] = field(default_factory=dict)
-    imported: dict[str, tuple[Edge, ...]] = field(default_factory=dict)
-    decorators: dict[Symbol, tuple[str, ...]] = field(default_factory=dict)
-    module_constructors: set[Symbol] = field(default_factory=set)
+    nodes: list[Node] = field(default_factory=list)
+    imported: dict[str, Edges] = field(default_factory=dict)
 
 
 def call_graph(outlines: Mapping[str, Outline]) -> CallGraph:
@@ -58,87 +70,82 @@ def call_graph(outlines: Mapping[str, Outline]) -> CallGraph:
 class _Resolver:
     def __init__(self, outlines: Mapping[str, Outline]) -> None:
         self._outlines = outlines
-        self._project = Project(Packages(outlines), self._record)
-        self._anyone: dict[Symbol, tuple[Edge, ...]] = {}
-        self._locals: list[Symbol] = []
+        self._project = Project(Packages(outlines), {path: found.record for path, found in outlines.items()}.get)
+        self._nodes: dict[Symbol, Node] = {}
         self._heirs: dict[Symbol, list[Symbol]] = {}
         self._overrides: dict[Symbol, list[Edge]] = {}
-        self._definitions: dict[str, list[Symbol]] = {}
-        self._named: dict[tuple[str, str], tuple[Edge, ...]] = {}
+        self._definitions: dict[str, list[Node]] = {}
+        self._named: dict[tuple[str, str], Edges] = {}
         self._held: dict[tuple[Symbol, str], list[Symbol]] = {}
         self._mixed_in: dict[tuple[Symbol, str], list[Edge]] = {}
 
-    def _record(self, path: str) -> ModuleRecord | None:
-        found = self._outlines.get(path)
-        return None if found is None else found.record
-
     def graph(self) -> CallGraph:
-        self._read_classes()
-        functions: list[Symbol] = []
-        graph = CallGraph(())
+        graph = CallGraph()
+        for path in sorted(self._outlines):
+            self._read_functions(path)
+        for path in sorted(self._outlines):
+            self._read_classes(path)
         for path in sorted(self._outlines):
             found = self._outlines[path]
-            record = found.record
             file = _File(self, path, found)
-            functions += [self._function(known, file, graph) for known in record.functions.values()]
-            for owner in record.classes.values():
-                symbol = Symbol(path, owner.qualname)
-                names = _Class(file, symbol)
-                functions += [self._function(known, names, graph) for known in owner.methods.values()]
-                if "__init__" in owner.methods and is_nn_module(self._project, symbol):
-                    graph.module_constructors.add(Symbol(path, f"{owner.qualname}.__init__"))
+            for known in found.record.functions.values():
+                self._connect(known, file, found)
+            for owner in found.record.classes.values():
+                names = _Class(file, Symbol(path, owner.qualname))
+                for known in owner.methods.values():
+                    self._connect(known, names, found)
             loose = found.calls.get("")
             if loose is not None and loose.plain:
                 graph.imported[path] = file.edges(loose.plain)
-        graph.plain.update(self._anyone)
-        graph.functions = tuple(sorted((*functions, *self._locals, *self._anyone)))
+        graph.nodes = sorted(self._nodes.values(), key=lambda node: node.symbol)
+        for order, node in enumerate(graph.nodes):
+            node.order = order
         return graph
 
-    def _function(self, record: FunctionRecord, names: _File | _Class, graph: CallGraph) -> Symbol:
-        symbol = Symbol(names.path, record.qualname)
-        calls = self._outlines[symbol.path].calls.get(symbol.qualname)
-        overrides = self._overrides.get(symbol)
-        if record.decorators:
-            graph.decorators[symbol] = record.decorators
+    def _read_functions(self, path: str) -> None:
+        record = self._outlines[path].record
+        for known in record.functions.values():
+            symbol = Symbol(path, known.qualname)
+            self._nodes[symbol] = Node(symbol, decorators=known.decorators)
+        for owner in record.classes.values():
+            for known in owner.methods.values():
+                symbol = Symbol(path, known.qualname)
+                self._nodes[symbol] = Node(symbol, decorators=known.decorators)
+
+    def _connect(self, record: FunctionRecord, names: _File | _Class, outline: Outline) -> None:
+        """Gives a function its edges."""
+        node = self._nodes[Symbol(names.path, record.qualname)]
+        calls = outline.calls.get(record.qualname)
         if calls is not None:
-            plain = names.edges(calls.plain)
-            if calls.guarded:
-                graph.guarded[symbol] = names.edges(calls.guarded)
-            if calls.looped:
-                graph.looped[symbol] = names.edges(calls.looped)
-        else:
-            plain = ()
-        if overrides:
-            plain = (*plain, *overrides)
-        inner = self._outlines[symbol.path].calls.get(f"{symbol.qualname}.{LOCALS}")
-        if inner is not None:
-            known = Symbol(symbol.path, f"{symbol.qualname}.{LOCALS}")
-            graph.plain[known] = names.edges(inner.plain)
-            plain = (*plain, Edge(known, passed=True))
-            self._locals.append(known)
-        if plain:
-            graph.plain[symbol] = plain
-        return symbol
+            node.plain = names.edges(calls.plain)
+            node.guarded = names.edges(calls.guarded)
+            node.looped = names.edges(calls.looped)
+        if node.symbol in self._overrides:
+            node.plain = (*node.plain, *self._overrides[node.symbol])
+        within = f"{record.qualname}.{LOCALS}"
+        if within in outline.calls:
+            inner = Node(Symbol(names.path, within), names.edges(outline.calls[within].plain), inner=True)
+            self._nodes[inner.symbol] = inner
+            node.plain = (*node.plain, Edge(inner, passed=True))
 
     # Classes
 
-    def _read_classes(self) -> None:
-        project = self._project
-        for path in sorted(self._outlines):
-            for owner in self._outlines[path].record.classes.values():
-                symbol = Symbol(path, owner.qualname)
-                for base in owner.bases:
-                    known = project.base(path, base)
-                    if known is not None:
-                        self._heirs.setdefault(known, []).append(symbol)
-                ancestors = project.ancestry(symbol)[1:]
-                for name in owner.methods:
+    def _read_classes(self, path: str) -> None:
+        for owner in self._outlines[path].record.classes.values():
+            symbol = Symbol(path, owner.qualname)
+            for base in owner.bases:
+                known = self._project.base(path, base)
+                if known is not None:
+                    self._heirs.setdefault(known, []).append(symbol)
+            ancestors = self._project.ancestry(symbol)[1:]
+            for name in owner.methods:
+                if not name.startswith("__") or name == "__call__":
                     self._read_method(symbol, name, ancestors)
+            if "__init__" in owner.methods and is_nn_module(self._project, symbol):
+                self._nodes[Symbol(path, f"{owner.qualname}.__init__")].makes_module = True
 
     def _read_method(self, owner: Symbol, name: str, ancestors: Iterable[Class]) -> None:
-        if name.startswith("__") and name != "__call__":
-            return
-        method = Symbol(owner.path, f"{owner.qualname}.{name}")
+        method = self._nodes[Symbol(owner.path, f"{owner.qualname}.{name}")]
         for at, record in ancestors:
             if name in record.methods:
                 base = Symbol(at.path, f"{at.qualname}.{name}")
@@ -146,19 +153,22 @@ class _Resolver:
                 return
         self._definitions.setdefault(name, []).append(method)
 
-    def method(self, owner: Symbol, name: str) -> Symbol | None:
+    def node(self, symbol: Symbol) -> Node:
+        return self._nodes[symbol]
+
+    def method(self, owner: Symbol, name: str) -> Node | None:
         found = self._project.method(owner, name)
-        return None if found is None else found.symbol
+        return None if found is None else self._nodes[found.symbol]
 
     def constructors(self, owner: Symbol) -> list[Edge]:
         found = (self.method(owner, name) for name in ("__init__", "__post_init__"))
-        return [Edge(symbol) for symbol in found if symbol is not None]
+        return [Edge(node) for node in found if node is not None]
 
-    def inherited(self, owner: Symbol, name: str) -> Symbol | None:
+    def inherited(self, owner: Symbol, name: str) -> Node | None:
         """What ``super().name`` means in a class."""
         for at, record in self._project.ancestry(owner)[1:]:
             if name in record.methods:
-                return Symbol(at.path, f"{at.qualname}.{name}")
+                return self._nodes[Symbol(at.path, f"{at.qualname}.{name}")]
         return None
 
     def held(self, owner: Symbol, name: str) -> list[Symbol]:
@@ -178,7 +188,7 @@ class _Resolver:
         key = (owner, name)
         if key not in self._mixed_in:
             pending, seen = list(self._heirs.get(owner, ())), {owner}
-            found: dict[Symbol, None] = {}
+            found: dict[Node, None] = {}
             while pending and len(seen) < _MANY:
                 heir = pending.pop(0)
                 if heir not in seen:
@@ -200,24 +210,24 @@ class _Resolver:
     def is_class(self, symbol: Symbol) -> bool:
         return self._project.class_record(symbol) is not None
 
-    def is_property(self, method: Symbol) -> bool:
-        record = self._project.function_record(method)
+    def is_property(self, method: Node) -> bool:
+        record = self._project.function_record(method.symbol)
         return record is not None and record.is_property
 
     def of_project(self, dotted: str) -> bool:
         return dotted.partition(".")[0] in self._project.packages.tops
 
-    def by_name(self, name: str, near: str) -> tuple[Edge, ...]:
+    def by_name(self, name: str, near: str) -> Edges:
         side = top_folder(near) if is_side_file(near) else ""
         key = (name, side)
         known = self._named.get(key)
         if known is None:
-            visible = (one for one in self._definitions.get(name, ()) if counts_for(near, one.path))
-            found = [one for one in visible if side or not is_side_file(one.path)]
+            visible = (one for one in self._definitions.get(name, ()) if counts_for(near, one.symbol.path))
+            found = [one for one in visible if side or not is_side_file(one.symbol.path)]
             known = tuple(Edge(one, by_name=True) for one in found)
             if len(found) > _FEW:
-                anyone = Symbol(side, f"{ANY_OWNER}{name}")
-                self._anyone[anyone] = known
+                anyone = Node(Symbol(side, name), known, anyone=True)
+                self._nodes[anyone.symbol] = anyone
                 known = (Edge(anyone, by_name=True),)
             self._named[key] = known
         return known
@@ -231,41 +241,44 @@ class _File:
         self.path = path
         self._is_side = is_side_file(path)
         self._record = outline.record
-        self._known: dict[str, tuple[Edge, ...]] = {}
+        self._known: dict[str, Edges] = {}
 
-    def edges(self, names: Iterable[str]) -> tuple[Edge, ...]:
+    def edges(self, names: Iterable[str]) -> Edges:
         found: dict[Edge, None] = {}
         for name in names:
             for edge in self.meant(name):
                 found[edge] = None
         return tuple(found)
 
-    def meant(self, name: str) -> tuple[Edge, ...]:
+    def meant(self, name: str) -> Edges:
         known = self._known.get(name)
         if known is None:
             known = self._known[name] = self._visible(self._meant(name))
         return known
 
-    def _visible(self, edges: Iterable[Edge]) -> tuple[Edge, ...]:
+    def _visible(self, edges: Iterable[Edge]) -> Edges:
         """Without what a test calls of the code that it tests: that says nothing of how often the code runs."""
         if not self._is_side:
             return tuple(edges)
-        return tuple(edge for edge in edges if edge.by_name or counts_for(self.path, edge.callee.path))
+        return tuple(edge for edge in edges if edge.by_name or counts_for(self.path, edge.callee.symbol.path))
 
     def _meant(self, name: str) -> Iterable[Edge]:
-        resolver = self.resolver
+        resolver, record = self.resolver, self._record
         if name[0] == ".":
             return resolver.by_name(name[1:], self.path)
         if name[0] == "&":  # passed, not called
-            found = resolver.member(self.path, name[1:])
-            return () if found is None or resolver.is_class(found) else (Edge(found, passed=True),)
-        found = resolver.member(self.path, name)
-        if found is not None:
-            return resolver.constructors(found) if resolver.is_class(found) else (Edge(found),)
+            return (Edge(resolver.node(Symbol(self.path, name[1:])), passed=True),)
+        if name in record.functions:
+            return (Edge(resolver.node(Symbol(self.path, name))),)
         head, dot, _ = name.partition(".")
-        if not dot or not resolver.of_project(self._record.imports.get(head, self._record.name)):
+        imported = record.imports.get(head)
+        if imported is not None and not resolver.of_project(imported):
             return ()
-        return resolver.by_name(name.rpartition(".")[2], self.path)
+        if imported is not None or head in record.classes or record.stars:
+            found = resolver.member(self.path, name)
+            if found is not None:
+                return resolver.constructors(found) if resolver.is_class(found) else (Edge(resolver.node(found)),)
+        return resolver.by_name(name.rpartition(".")[2], self.path) if dot else ()
 
 
 class _Class:
@@ -276,9 +289,9 @@ class _Class:
         self._file = file
         self._resolver = file.resolver
         self._owner = owner
-        self._known: dict[str, tuple[Edge, ...]] = {}
+        self._known: dict[str, Edges] = {}
 
-    def edges(self, names: Iterable[str]) -> tuple[Edge, ...]:
+    def edges(self, names: Iterable[str]) -> Edges:
         found: dict[Edge, None] = {}
         for name in names:
             own = name.startswith(("self.", "super().")) or name == "cls"
@@ -286,7 +299,7 @@ class _Class:
                 found[edge] = None
         return tuple(found)
 
-    def _meant(self, name: str) -> tuple[Edge, ...]:
+    def _meant(self, name: str) -> Edges:
         known = self._known.get(name)
         if known is None:
             known = self._known[name] = tuple(self._own(name))

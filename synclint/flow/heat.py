@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from fnmatch import translate
+from operator import attrgetter
 from typing import NamedTuple
 
 from synclint.finding import Heat
-from synclint.flow.callgraph import ANY_OWNER, CallGraph, Edge
+from synclint.flow.callgraph import CallGraph, Edge, Node
 from synclint.flow.conventions import is_cold, is_cool, is_frozen, is_hot
-from synclint.flow.outline import LOCALS, keeps_its_result
+from synclint.flow.outline import keeps_its_result
 from synclint.index.packages import module_name
 from synclint.index.records import Symbol
 
@@ -76,9 +77,9 @@ def heats(
     are the names of files.
     """
     found: dict[str, dict[str, FunctionHeat]] = {}
-    for symbol, heat in _Spread(graph, names, modules or {}).heats.items():
-        if not symbol.qualname.startswith(ANY_OWNER):
-            found.setdefault(symbol.path, {})[symbol.qualname] = heat
+    for node, heat in _Spread(graph, names, modules or {}).heats.items():
+        if not node.anyone:
+            found.setdefault(node.symbol.path, {})[node.symbol.qualname] = heat
     return found
 
 
@@ -100,65 +101,69 @@ class _Spread:
         self._graph = graph
         self._entry_points = _Patterns(names.entry_points, modules)
         self._cold_functions = _Patterns(names.cold_functions, modules)
-        self._nature: dict[Symbol, _Nature] = {}
-        self.heats: dict[Symbol, FunctionHeat] = {}
-        for symbol in graph.functions:
-            self._nature[symbol], reason = self._natural(symbol)
-            if self._nature[symbol] is _Nature.HOT:
-                self.heats[symbol] = FunctionHeat(Heat.HOT, reason)
-            elif self._nature[symbol] is _Nature.FROZEN:
-                self.heats[symbol] = FunctionHeat(Heat.COLD, reason)
+        self._nature: dict[Node, _Nature] = {}
+        self.heats: dict[Node, FunctionHeat] = {}
+        for node in graph.nodes:
+            self._nature[node], reason = self._natural(node)
+            if self._nature[node] is _Nature.HOT:
+                self.heats[node] = FunctionHeat(Heat.HOT, reason)
+            elif self._nature[node] is _Nature.FROZEN:
+                self.heats[node] = FunctionHeat(Heat.COLD, reason)
         self._spread_hot()
-        for symbol in graph.functions:
-            if symbol not in self.heats and self._nature[symbol] in (_Nature.COLD, _Nature.COOL):
-                reason = f"`{symbol.name}` does not run for every step"
-                self.heats[symbol] = FunctionHeat(Heat.COLD, reason)
-        warm = self._spread_warm()
-        self._spread_cold(warm)
-        for symbol in graph.functions:
-            if symbol.qualname.endswith(LOCALS):  # said even where nothing is known: they are not as the function is
-                self.heats.setdefault(symbol, UNKNOWN)
+        for node in graph.nodes:
+            if self._nature[node] in (_Nature.COLD, _Nature.COOL) and node not in self.heats:
+                self.heats[node] = FunctionHeat(Heat.COLD, f"`{node.symbol.name}` does not run for every step")
+        self._spread_cold(self._spread_warm())
+        for node in graph.nodes:
+            if node.inner:  # said even where nothing is known: they are not as hot as the function around them
+                self.heats.setdefault(node, UNKNOWN)
 
-    def _natural(self, symbol: Symbol) -> tuple[_Nature, str]:
-        if symbol.qualname.startswith(ANY_OWNER):
+    def _natural(self, node: Node) -> tuple[_Nature, str]:
+        if node.anyone or node.inner:
             return _Nature.PLAIN, ""
+        symbol = node.symbol
         name = symbol.name
         if self._cold_functions.match(symbol):
             return _Nature.FROZEN, f"`{symbol.qualname}` is cold: the configuration says so"
         if self._entry_points.match(symbol):
             return _Nature.HOT, f"`{symbol.qualname}` runs for every step: the configuration says so"
-        if keeps_its_result(self._graph.decorators.get(symbol, ())):
+        if node.decorators and keeps_its_result(node.decorators):
             return _Nature.FROZEN, f"`{symbol.qualname}` runs once and is cached"
-        if is_frozen(name) or symbol in self._graph.module_constructors:
+        if is_frozen(name) or node.makes_module:
             return _Nature.FROZEN, f"`{name}` does not run for every step"
         if is_cold(name):
             return _Nature.COLD, ""
-        if is_hot(name, symbol.owner.qualname):
+        if is_hot(name, symbol.owner.qualname if name == "build" else ""):
             return _Nature.HOT, f"`{symbol.qualname}` runs for every step"
         return (_Nature.COOL if is_cool(name) else _Nature.PLAIN), ""
+
+    def _with_heat(self, heat: Heat) -> list[Node]:
+        return [node for node, known in self.heats.items() if known.heat is heat]
 
     # Hot
 
     def _spread_hot(self) -> None:
-        looping: list[Symbol] = []
-        for caller, edges in sorted(self._graph.looped.items()):
-            if stays_cold(caller.qualname):
-                continue
-            for edge in edges:
-                self._heat_up(edge, f"called by `{caller.qualname}` in a loop over steps or batches", None, looping)
-        level = sorted({*looping, *(symbol for symbol, known in self.heats.items() if known.heat is Heat.HOT)})
+        looping: list[Node] = []
+        for caller in self._graph.nodes:
+            if caller.looped and not stays_cold(caller.symbol.qualname):
+                how = f"is called by `{caller.symbol.qualname}` in a loop over steps or batches"
+                for edge in caller.looped:
+                    if self._may_heat(edge):
+                        self._heat_up(edge.callee, how, None, looping)
+        level = _sorted({*looping, *self._with_heat(Heat.HOT)})
         while level:
-            following: list[Symbol] = []
+            following: list[Node] = []
             for caller in level:
-                for edge in self._graph.plain.get(caller, ()):
-                    self._heat_up(edge, _called(edge, caller), caller, following)
-            level = sorted(following)
+                for edge in caller.plain:
+                    if self._may_heat(edge):
+                        self._heat_up(edge.callee, _reached(edge, caller), caller.symbol, following)
+            level = _sorted(following)
 
-    def _heat_up(self, edge: Edge, how: str, source: Symbol | None, following: list[Symbol]) -> None:
-        callee = edge.callee
-        if edge.by_name or callee in self.heats:
-            return
-        text = f"`{callee.qualname}` {_is(how)}"
+    def _may_heat(self, edge: Edge) -> bool:
+        return not edge.by_name and edge.callee not in self.heats
+
+    def _heat_up(self, callee: Node, how: str, source: Symbol | None, following: list[Node]) -> None:
+        text = f"`{callee.symbol.qualname}` {how}"
         if self._nature[callee] is _Nature.COLD:
             self.heats[callee] = FunctionHeat(Heat.WARM, text, source)
         else:
@@ -167,80 +172,84 @@ class _Spread:
 
     # Warm
 
-    def _spread_warm(self) -> set[Symbol]:
+    def _spread_warm(self) -> set[Node]:
         """The functions that may be called by what is not cold; the reason of those that a hot one may call by name."""
-        graph = self._graph
-        called: set[Symbol] = set()
-        passed: set[Symbol] = set()
-        for edges_of in (graph.plain, graph.guarded):
-            for caller, edges in edges_of.items():
-                called.update(edge.callee for edge in edges if edge.callee != caller)
-                passed.update(edge.callee for edge in edges if edge.passed)
-        for edges in graph.imported.values():
-            called.update(edge.callee for edge in edges)
-            passed.update(edge.callee for edge in edges if edge.passed)
-        warm = {symbol for symbol, known in self.heats.items() if known.heat is not Heat.COLD}
-        warm |= {symbol for symbol in graph.functions if symbol not in called or symbol in passed}
-        warm = {symbol for symbol in warm if self.heats.get(symbol, UNKNOWN).heat is not Heat.COLD}
-        level = sorted(warm)
+        warm = {node for node in self._open() if node not in self.heats}
+        warm.update(self._with_heat(Heat.HOT), self._with_heat(Heat.WARM))
+        level = _sorted(warm)
         while level:
-            following: list[Symbol] = []
+            following: list[Node] = []
             for caller in level:
-                hot = self.heats.get(caller, UNKNOWN).heat is Heat.HOT
-                for edge in graph.plain.get(caller, ()):
+                known = self.heats.get(caller)
+                hot = known is not None and known.heat is Heat.HOT
+                for edge in caller.plain:
                     callee = edge.callee
                     if callee in self.heats and not (edge.by_name and hot and self._is_cool(callee)):
                         continue
-                    if edge.by_name and hot and not callee.qualname.startswith(ANY_OWNER):
-                        text = f"`{callee.qualname}` may be called by `{caller.qualname}`, going by the name alone"
-                        self.heats[callee] = FunctionHeat(Heat.WARM, text, caller)
+                    if edge.by_name and hot and not callee.anyone:
+                        reason = f"may be called by `{caller.symbol.qualname}`, going by the name alone"
+                        text = f"`{callee.symbol.qualname}` {reason}"
+                        self.heats[callee] = FunctionHeat(Heat.WARM, text, caller.symbol)
                     if callee not in warm:
                         warm.add(callee)
                         following.append(callee)
-            level = sorted(following)
+            level = _sorted(following)
         return warm
 
-    def _is_cool(self, symbol: Symbol) -> bool:
-        return self._nature[symbol] is _Nature.COOL and self.heats[symbol].heat is Heat.COLD
+    def _open(self) -> Iterator[Node]:
+        """The functions that may have callers that are not known: without any, or handed on."""
+        called: set[Node] = set()
+        passed: set[Node] = set()
+        for caller in self._graph.nodes:
+            for edge in caller.plain + caller.guarded:
+                if edge.callee is not caller:
+                    (passed if edge.passed else called).add(edge.callee)
+        for edges in self._graph.imported.values():
+            for edge in edges:
+                (passed if edge.passed else called).add(edge.callee)
+        return (node for node in self._graph.nodes if node in passed or node not in called)
+
+    def _is_cool(self, node: Node) -> bool:
+        return self._nature[node] is _Nature.COOL and self.heats[node].heat is Heat.COLD
 
     # Cold
 
-    def _spread_cold(self, warm: set[Symbol]) -> None:
-        graph = self._graph
-        start: list[Symbol] = []
-        for path, edges in sorted(graph.imported.items()):
+    def _spread_cold(self, warm: set[Node]) -> None:
+        start: list[Node] = []
+        for path, edges in sorted(self._graph.imported.items()):
             for edge in edges:
-                self._cool_down(edge, warm, f"only runs when `{path}` is imported", None, start)
-        for caller, edges in sorted(graph.guarded.items()):
-            if self.heats.get(caller, UNKNOWN).heat is not Heat.COLD:
-                how = f"only called behind a guard, by `{caller.qualname}`"
-                for edge in edges:
-                    self._cool_down(edge, warm, how, None, start)
-        level = sorted({*start, *(symbol for symbol, known in self.heats.items() if known.heat is Heat.COLD)})
+                self._cool_down(edge.callee, warm, f"only runs when `{path}` is imported", None, start)
+        for caller in self._graph.nodes:
+            if caller.guarded and self.heats.get(caller, UNKNOWN).heat is not Heat.COLD:
+                how = f"is only called behind a guard, by `{caller.symbol.qualname}`"
+                for edge in caller.guarded:
+                    self._cool_down(edge.callee, warm, how, None, start)
+        level = _sorted({*start, *self._with_heat(Heat.COLD)})
         while level:
-            following: list[Symbol] = []
+            following: list[Node] = []
             for caller in level:
-                how = f"only called by `{caller.qualname}`"
-                for edge in (*graph.plain.get(caller, ()), *graph.guarded.get(caller, ())):
-                    self._cool_down(edge, warm, how, caller, following)
-            level = sorted(following)
+                for edge in caller.plain + caller.guarded:
+                    how = f"is only called by `{caller.symbol.qualname}`"
+                    self._cool_down(edge.callee, warm, how, caller.symbol, following)
+            level = _sorted(following)
 
-    def _cool_down(
-        self, edge: Edge, warm: set[Symbol], how: str, caller: Symbol | None, following: list[Symbol]
-    ) -> None:
-        callee = edge.callee
-        if callee in self.heats or callee in warm or callee.qualname.startswith(ANY_OWNER):
-            return
-        self.heats[callee] = FunctionHeat(Heat.COLD, f"`{callee.qualname}` {_is(how)}", caller)
-        following.append(callee)
+    def _cool_down(self, callee: Node, warm: set[Node], how: str, source: Symbol | None, following: list[Node]) -> None:
+        if callee not in self.heats and callee not in warm and not callee.anyone:
+            self.heats[callee] = FunctionHeat(Heat.COLD, f"`{callee.symbol.qualname}` {how}", source)
+            following.append(callee)
 
 
-def _called(edge: Edge, caller: Symbol) -> str:
-    return f"overrides `{caller.qualname}`" if edge.overrides else f"called by `{caller.qualname}`"
+def _sorted(nodes: Iterable[Node]) -> list[Node]:
+    return sorted(nodes, key=attrgetter("order"))
 
 
-def _is(how: str) -> str:
-    return how if how.startswith(("overrides", "only runs")) else f"is {how}"
+def _reached(edge: Edge, caller: Node) -> str:
+    if edge.overrides:
+        return f"overrides `{caller.symbol.qualname}`"
+    if edge.passed:
+        how = "defined in" if edge.callee.inner else "handed on by"
+        return f"is {how} `{caller.symbol.qualname}`"
+    return f"is called by `{caller.symbol.qualname}`"
 
 
 class _Patterns:
