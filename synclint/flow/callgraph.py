@@ -329,7 +329,7 @@ class _Class:
                 continue
             classes = self._resolver.held(owner, name)
             held += classes
-            if not classes and owner == self._owner:
+            if not classes and called and not rest and owner == self._owner:
                 yield from self._resolver.mixed_in(owner, name)
         if rest and held:
             yield from self._chain(held, rest, called)

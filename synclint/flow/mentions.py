@@ -6,7 +6,7 @@ import ast
 import builtins
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from synclint.finding import Heat
@@ -23,9 +23,9 @@ from synclint.index.records import ClassRecord, ModuleRecord
 from synclint.source import Source
 
 # Searched for in the reversed text, where each begins with a plain character: that is thirty times as fast.
-_CALLED = re.compile(rb"\((\w[\w.]*)(\)\(repus)?(?![\w.]| fed| ssalc)")  # no definition
-_OWN = re.compile(rb"self\.([\w.]*\w)(\(?)")
-_OWN_CLASS = re.compile(rb"cls\.([\w.]*\w)(\(?)")
+_CALLED = re.compile(rb"\((\w[\w.]*(?:\)\(repus)?)(?![\w.]| fed| ssalc)")  # no definition
+_OWN = re.compile(rb"self\.([\w.]*\w\(?)")
+_OWN_CLASS = re.compile(rb"cls\.([\w.]*\w\(?)")
 _BEFORE_PASSED = frozenset((b"(", b"[", b" ", b"="))
 _AFTER_PASSED = frozenset((b",", b")", b"]", b"}"))
 
@@ -69,23 +69,27 @@ class _Reader:
         loose: list[ast.stmt] = []
         for statement in flat(self._source.tree.body):
             if isinstance(statement, FUNCTION):
-                self._add(found, statement.name, statement, None)
+                self._add(found, statement.name, statement, None, ())
             elif isinstance(statement, ast.ClassDef):
                 self._class(statement, found, loose)
             elif isinstance(statement, (ast.Expr, ast.Assign, ast.AnnAssign)):
                 loose.append(statement)
         spans = [self._source.span(statement) for statement in loose]
-        found.calls[""] = Calls(self._names(spans, None, None))
+        found.calls[""] = Calls(self._names(spans, None, ()))
         return found
 
     def _class(self, node: ast.ClassDef, found: Outline, loose: list[ast.stmt]) -> None:
         owner = self._record.classes.get(node.name)
-        writers = {name for writers in owner.attributes.values() for name in writers} if owner is not None else set()
+        writers: set[str] = set()
+        data: set[str] = set()
+        if owner is not None:
+            writers = {name for writers in owner.attributes.values() for name in writers}
+            data = {f"self.{name}" for name in owner.attributes if name not in owner.methods}
         holds: dict[str, list[str]] = {}
         for statement in flat(node.body):
             if isinstance(statement, FUNCTION):
                 qualname = f"{node.name}.{statement.name}"
-                self._add(found, qualname, statement, owner)
+                self._add(found, qualname, statement, owner, data)
                 if qualname in writers:
                     held_by(statement, holds)
             elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
@@ -95,8 +99,10 @@ class _Reader:
         if holds:
             found.holds[node.name] = {name: tuple(classes) for name, classes in holds.items()}
 
-    def _add(self, found: Outline, qualname: str, node: FunctionNode, owner: ClassRecord | None) -> None:
-        calls, inner = self._function(node, owner)
+    def _add(
+        self, found: Outline, qualname: str, node: FunctionNode, owner: ClassRecord | None, data: Collection[str]
+    ) -> None:
+        calls, inner = self._function(node, owner, data)
         if inner is not None:
             found.calls[f"{qualname}.{LOCALS}"] = inner
         if qualname in found.calls:  # a setter, an overload, or another branch of a condition
@@ -104,7 +110,9 @@ class _Reader:
             calls = Calls(*(tuple(sorted({*one, *two})) for one, two in zip(known, calls, strict=True)))
         found.calls[qualname] = calls
 
-    def _function(self, node: FunctionNode, owner: ClassRecord | None) -> tuple[Calls, Calls | None]:
+    def _function(
+        self, node: FunctionNode, owner: ClassRecord | None, data: Collection[str]
+    ) -> tuple[Calls, Calls | None]:
         """The calls of a function, and those of the definitions in it where these may outlive it."""
         method = None if owner is None else Method(owner, f"{owner.qualname}.{node.name}")
         whole = self._source.span(node)
@@ -119,13 +127,13 @@ class _Reader:
                 (hot if region.heat is Heat.HOT else cold).append(span)
         inner = [self._source.span(one) for one in defined] if self._outlive(defined, whole) else []
         if not cold and not hot and not inner:
-            return Calls(self._names([whole], node, owner)), None
+            return Calls(self._names([whole], node, data)), None
         apart = sorted((*cold, *inner))
-        guarded = self._names([part for span in cold for part in _without(span, inner)], node, owner) if cold else ()
-        looped = self._names([part for span in hot for part in _without(span, apart)], node, owner) if hot else ()
-        plain = self._names(_without(whole, apart), node, owner)
+        guarded = self._names([part for span in cold for part in _without(span, inner)], node, data) if cold else ()
+        looped = self._names([part for span in hot for part in _without(span, apart)], node, data) if hot else ()
+        plain = self._names(_without(whole, apart), node, data)
         calls = Calls(plain, tuple(name for name in guarded if name not in plain), looped)
-        return calls, Calls(self._names(inner, node, owner)) if inner else None
+        return calls, Calls(self._names(inner, node, data)) if inner else None
 
     def _outlive(self, defined: Sequence[ast.stmt], whole: tuple[int, int]) -> bool:
         """Whether any of the definitions in a function is a class, or is handed to what may call it later."""
@@ -142,11 +150,12 @@ class _Reader:
         return False
 
     def _names(
-        self, spans: Iterable[tuple[int, int]], function: FunctionNode | None, owner: ClassRecord | None
+        self, spans: Iterable[tuple[int, int]], function: FunctionNode | None, data: Collection[str]
     ) -> tuple[str, ...]:
+        """The names that are called in some spans of a function; ``data`` are mentions that call nothing."""
         length = len(self._data)
-        called: set[tuple[bytes, bytes]] = set()
-        own: set[tuple[bytes, bytes]] = set()
+        called: set[bytes] = set()
+        own: set[bytes] = set()
         names: set[str] = set()
         first = _first_parameter(function)
         for start, end in spans:
@@ -156,21 +165,17 @@ class _Reader:
             elif first == "cls":
                 own.update(_OWN_CLASS.findall(self._data, start, end))
             if self._passed:
-                first_passed = bisect_left(self._passed, (start, ""))
-                names.update(
-                    f"&{name}" for _, name in self._passed[first_passed : bisect_left(self._passed, (end, ""))]
-                )
-        for text, of_super in called:
+                begin, stop = bisect_left(self._passed, (start, "")), bisect_left(self._passed, (end, ""))
+                names.update(f"&{name}" for _, name in self._passed[begin:stop])
+        for text in called:
             name, head = _calling(text)
-            if of_super:
-                names.add(f"super().{name or text[::-1].decode()}".replace("..", "."))
-            elif name:
-                if head and function is not None and (parameter := _parameter(function, head)) is not None:
-                    names.update(_through(parameter, name))
-                else:
-                    names.add(name)
-        data = owner.attributes.keys() - owner.methods.keys() if owner is not None else ()
-        names.update(name for text, called in own if (name := _mentioning(text, bool(called))) and name[5:] not in data)
+            if head and function is not None and (parameter := _parameter(function, head)) is not None:
+                names.update(_through(parameter, name))
+            else:
+                names.add(name)
+        names.update(map(_mentioning, own))
+        names.difference_update(data)
+        names.discard("")
         return tuple(sorted(names))
 
 
@@ -191,6 +196,8 @@ def _calling(text: bytes) -> tuple[str, str]:
     """What calling a dotted name, written backwards, is kept as, and where it starts, if that may be a parameter; two
     empty strings where it cannot be of a project."""
     name = text[::-1].decode("latin-1")
+    if name.startswith("super()"):
+        return name, ""
     head, dot, _ = name.partition(".")
     if not dot:
         return ("", "") if name in _BUILTINS or name[0].isdigit() else (name, "")
@@ -201,9 +208,11 @@ def _calling(text: bytes) -> tuple[str, str]:
 
 
 @lru_cache(maxsize=65536)
-def _mentioning(text: bytes, called: bool) -> str:
-    """What ``self.name`` is kept as, if it is."""
-    parts = text.decode("latin-1").split(".")
+def _mentioning(text: bytes) -> str:
+    """What ``self.name``, or ``self.name(``, is kept as, if it is."""
+    name = text.decode("latin-1")
+    called = name.endswith("(")
+    parts = name.rstrip("(").split(".")
     if len(parts) == 1:
         return f"self.{parts[0]}{'()' if called else ''}"
     if not called or parts[-1] in _EVERYWHERE:  # data, most likely; the first part may be a property
