@@ -10,8 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from synclint.answers import Answers
 from synclint.discover import discover
-from synclint.flow.conventions import is_side_file, top_folder
+from synclint.flow.conventions import side_folder
 from synclint.flow.heat import Heats, Names
 from synclint.flow.link import InProject, Linker
 from synclint.flow.mentions import outline
@@ -31,9 +32,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from synclint.config import Settings
+    from synclint.lint.rule import Rule
 
 CACHE = ".synclint_cache"
 """The folder in a project's root where the store is."""
+
+_BESIDE = frozenset(("__pycache__", "cli", "explain", "profiles", "report", "runtime", "verify", "waits"))
+"""Folders of synclint that have no say in what is found."""
 
 _MARKS = ("pyproject.toml", ".git", "setup.py", "setup.cfg")
 
@@ -75,20 +80,24 @@ class Member(NamedTuple):
     names: Names
 
     def place(self) -> InProject:
-        links = _links(self.store)
+        links = _links(self.store, side_folder(self.path))
         heats = links.heats(self.names)
         return InProject(links.linker, self.root, self.path, self.module, links.digest(self.path), heats)
 
 
 class ProjectFiles:
-    """A project as it is on disk. ``named`` are files that belong to it even where a search would leave them out.
+    """A project as it is on disk, for the sake of the files that are ``named``.
 
-    With ``cache``, what is learnt is kept in the project's root, where that can be written.
+    What tests and examples do with the code says nothing about it: a folder of them at the root is read only when a file
+    in it is named, and then for its own files alone. With ``cache``, what is learnt is kept in the root, where that can
+    be written.
     """
 
-    def __init__(self, root: str, settings: Settings, named: Iterable[str] = (), *, cache: bool = True) -> None:
+    def __init__(self, root: str, settings: Settings, named: Iterable[str], *, cache: bool = True) -> None:
         self.root = root
         self._names = Names(settings.entry_points, settings.cold_functions)
+        named = list(named)
+        self._sides = {"", *(side_folder(_inside(root, file)) for file in named)}
         self._stamps = _stamps(root, settings, named)
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._store = self._open(cache)
@@ -102,7 +111,17 @@ class ProjectFiles:
         self._temporary = tempfile.TemporaryDirectory(prefix="synclint-")
         return Store(os.path.join(self._temporary.name, "project.db"), version())
 
+    def answers(self, rules: Iterable[Rule]) -> Answers:
+        """What earlier runs have found in the project as it is now."""
+        states: dict[str, list[object]] = {side: [] for side in self._sides}
+        for path, known in sorted(self._store.files().items()):
+            side = side_folder(path)
+            if side in states:
+                states[side].append((path, known.digest, known.module))
+        return Answers(self._store, {side: repr((states[""], states[side])) for side in states}, rules)
+
     def close(self) -> None:
+        _links.cache_clear()
         self._store.close()
         if self._temporary is not None:
             self._temporary.cleanup()
@@ -118,6 +137,8 @@ class ProjectFiles:
         paths = frozenset(self._stamps)
         tasks = []
         for path, stamp in self._stamps.items():
+            if side_folder(path) not in self._sides:
+                continue
             module = module_name(path, paths)
             entry = known.get(path)
             if entry is None or entry.stamp != stamp or entry.module != module:
@@ -128,7 +149,8 @@ class ProjectFiles:
         """Keeps what was read, and forgets files that are gone."""
         gone = sorted(self._store.files().keys() - self._stamps.keys())
         self._store.change(entries, gone)
-        StoredHeats(self._store, self._names).prepare()
+        for side in sorted(self._sides):
+            StoredHeats(self._store, self._names, side).prepare()
 
 
 def read_file(task: Task) -> Entry:
@@ -155,30 +177,27 @@ def _learn(source: Source, task: Task) -> tuple[ModuleRecord, Summary]:
 
 
 @lru_cache(maxsize=8)
-def _links(store: str) -> _Links:
-    return _Links(Store(store, version()))
-
-
-def linker(store: str) -> Linker:
-    """What answers for the project whose store this is, made once for each process."""
-    return _links(store).linker
+def _links(store: str, side: str) -> _Links:
+    return _Links(Store(store, version()), side)
 
 
 class _Links:
-    """Loads records and summaries from a store as they are asked for."""
+    """Loads records and summaries from a store as they are asked for, for the code itself or for one folder of tests,
+    examples or the like."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, side: str) -> None:
         self._store = store
+        self._side = side
         self._records: dict[str, ModuleRecord | None] = {}
         self._summaries: dict[str, Summary | None] = {}
-        self._files = store.files()
+        self._files = {path: known for path, known in store.files().items() if side_folder(path) in ("", side)}
         packages = Packages(self._files)
         self._heats: dict[Names, StoredHeats] = {}
         self.linker = Linker(Project(packages, self._record), self._summary, self._callers, self._owners)
 
     def heats(self, names: Names) -> Heats:
         if names not in self._heats:
-            self._heats[names] = StoredHeats(self._store, names)
+            self._heats[names] = StoredHeats(self._store, names, self._side)
         return self._heats[names].heats
 
     def digest(self, path: str) -> bytes:
@@ -198,23 +217,26 @@ class _Links:
         return self._summaries[path]
 
     def _callers(self, name: str) -> list[str]:
-        return self._store.callers(name)
+        return [path for path in self._store.callers(name) if path in self._files]
 
     def _owners(self, name: str) -> list[Symbol]:
-        return [Symbol(path, qualname) for path, qualname in self._store.owners(name)]
+        return [Symbol(path, qualname) for path, qualname in self._store.owners(name) if path in self._files]
 
 
 @lru_cache(maxsize=1)
 def version() -> str:
-    """What tells the entries of this very synclint from those of any other: its code and its facts."""
-    folder = Path(__file__).parent
+    """What tells the entries of this very synclint from those of any other: its code, its rules and its facts."""
     stamps = []
-    for part in (folder, folder / "facts", folder / "flow", folder / "index"):
-        with os.scandir(part) as listing:
+    pending = [os.path.dirname(__file__)]
+    while pending:
+        folder = pending.pop()
+        with os.scandir(folder) as listing:
             for entry in listing:
                 if entry.name.endswith((".py", ".toml")):
                     status = entry.stat()
-                    stamps.append(f"{part.name}/{entry.name} {status.st_size} {status.st_mtime_ns}")
+                    stamps.append(f"{entry.path} {status.st_size} {status.st_mtime_ns}")
+                elif entry.name not in _BESIDE and entry.is_dir():
+                    pending.append(entry.path)
     return hashlib.blake2b("\n".join(sorted(stamps)).encode(), digest_size=16).hexdigest()
 
 
@@ -232,9 +254,6 @@ def _inside(root: str, file: Path | str) -> str:
 
 def _stamps(root: str, settings: Settings, named: Iterable[str]) -> dict[str, Stamp]:
     """The Python files of a project by their path in it."""
-    named = list(named)
-    # What tests and examples pass and assign says nothing about the code that they use.
-    sides = {top_folder(path) for path in (_inside(root, file) for file in named) if is_side_file(path)}
     found = discover(
         [root, *named],
         exclude=settings.exclude,
@@ -245,7 +264,7 @@ def _stamps(root: str, settings: Settings, named: Iterable[str]) -> dict[str, St
     stamps: dict[str, Stamp] = {}
     for file in found:
         path = _inside(root, file)
-        if path.endswith(".py") and (not is_side_file(path) or top_folder(path) in sides):
+        if path.endswith(".py"):
             try:
                 status = os.stat(file)
             except OSError:

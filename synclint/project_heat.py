@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 
 from synclint.flow.callgraph import call_graph
+from synclint.flow.conventions import side_folder
 from synclint.flow.heat import FunctionHeat, Heats, Names, dump, heats, load
 from synclint.flow.outline import load as load_outline
 from synclint.index.store import Store
@@ -14,12 +15,14 @@ _COMPLETE = ""  # the path of the row that says that all others are there
 
 
 class StoredHeats:
-    """The heats of the files of a store, by what a project says of its functions."""
+    """The heats of the files of a store, by what a project says of its functions: of the code itself and, where ``side``
+    is one, of a folder of tests, examples or the like."""
 
-    def __init__(self, store: Store, names: Names) -> None:
+    def __init__(self, store: Store, names: Names, side: str = "") -> None:
         self._store = store
         self._names = names
-        self._key = hashlib.blake2b(repr(names).encode(), digest_size=16).digest()
+        self._side = side
+        self._key = hashlib.blake2b(repr((names, side)).encode(), digest_size=16).digest()
         self._computed: dict[str, dict[str, FunctionHeat]] | None = None
         self._files: dict[str, Mapping[str, FunctionHeat]] = {}
         self._generation = store.generation()
@@ -54,7 +57,8 @@ class StoredHeats:
         if self._computed is not None:
             return
         generation, edges = self._store.edges()
-        outlines = {path: load_outline(path, data) for path, data in edges if data}
+        sides = ("", self._side)
+        outlines = {path: load_outline(path, data) for path, data in edges if data and side_folder(path) in sides}
         modules = {path: found.record.name for path, found in outlines.items()}
         self._computed = heats(call_graph(outlines), self._names, modules)
         rows = [(path, dump(found)) for path, found in self._computed.items()]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from synclint.answers import Answers
     from synclint.config import Settings
     from synclint.finding import Applicability
     from synclint.flow.link import InProject
@@ -172,33 +173,63 @@ def lint_files(
     files: Sequence[tuple[Path, Settings]], fixing: Fixing, jobs: int, *, cache: bool = True
 ) -> list[Outcome]:
     """Lint files in the light of their projects, in up to ``jobs`` processes; what comes of them, sorted by path, does
-    not depend on the number. ``cache``: whether to keep on disk what is learnt of the projects."""
-    with _no_collector(), _projects(files, jobs, cache=cache) as members:
-        all_jobs = [Job(path, settings, members.get(path)) for path, settings in files]
-        chunks = [all_jobs[start : start + CHUNK] for start in range(0, len(files), CHUNK)]
+    not depend on the number. ``cache``: whether to keep on disk what is learnt of the projects, and what is found."""
+    with _no_collector(), _read_projects(files, jobs, cache=cache) as projects:
+        known = {} if fixing.levels else projects.known(files)
+        left = [Job(path, settings, projects.members[path]) for path, settings in files if path not in known]
+        chunks = [left[start : start + CHUNK] for start in range(0, len(left), CHUNK)]
         if jobs <= 1 or len(chunks) <= 1:
             outcomes = [outcome for chunk in chunks for outcome in _lint_chunk(chunk, fixing)]
         else:
             outcomes = _in_processes(chunks, fixing, min(jobs, len(chunks)))
-    return sorted(outcomes, key=lambda outcome: outcome.path)
+        if not fixing.levels:
+            projects.keep(left, outcomes)
+    return sorted([*outcomes, *known.values()], key=lambda outcome: outcome.path)
+
+
+class _Projects(NamedTuple):
+    """The projects that files belong to: where each file stands, and what is known of the files by project root."""
+
+    members: dict[Path, Member]
+    answers: dict[str, Answers]
+
+    def known(self, files: Sequence[tuple[Path, Settings]]) -> dict[Path, Outcome]:
+        """What earlier runs have found."""
+        found = {}
+        for path, settings in files:
+            member = self.members[path]
+            findings = self.answers[member.root].known(member.path, settings)
+            if findings is not None:
+                found[path] = Outcome(shown_path(path), findings)
+        return found
+
+    def keep(self, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
+        """Lets later runs know what was found."""
+        by_path = {outcome.path: outcome for outcome in outcomes}
+        for job in jobs:
+            outcome = by_path.get(shown_path(job.path))
+            if job.member is not None and outcome is not None and not outcome.failure and not outcome.unread:
+                self.answers[job.member.root].add(job.member.path, job.settings, outcome.findings)
+        for answers in self.answers.values():
+            answers.keep()
 
 
 @contextmanager
-def _projects(files: Sequence[tuple[Path, Settings]], jobs: int, *, cache: bool) -> Iterator[dict[Path, Member]]:
-    """Reads the projects that files belong to; where each stands."""
+def _read_projects(files: Sequence[tuple[Path, Settings]], jobs: int, *, cache: bool) -> Iterator[_Projects]:
+    """The projects that files belong to, read as far as they have changed."""
     grouped: dict[str, list[tuple[Path, Settings]]] = {}
     for path, settings in files:
         grouped.setdefault(root_of(os.path.dirname(os.path.abspath(path))), []).append((path, settings))
-    members: dict[Path, Member] = {}
+    projects = _Projects({}, {})
     with ExitStack() as stack:
         for root, inside in sorted(grouped.items()):
             project = ProjectFiles(root, inside[0][1], [os.fspath(path) for path, _ in inside], cache=cache)
             stack.callback(project.close)
-            outdated = project.outdated()
-            project.update(_read(outdated, jobs))
+            project.update(_read(project.outdated(), jobs))
+            projects.answers[root] = project.answers(load_rules())
             for path, _ in inside:
-                members[path] = project.member(path)
-        yield members
+                projects.members[path] = project.member(path)
+        yield projects
 
 
 @contextmanager
@@ -206,8 +237,8 @@ def in_project(path: Path | str, settings: Settings, *, cache: bool = True) -> I
     """Where a file stands in its project, which is read as far as it has changed."""
     from pathlib import Path
 
-    with _no_collector(), _projects([(Path(path), settings)], jobs=1, cache=cache) as members:
-        yield members[Path(path)].place()
+    with _no_collector(), _read_projects([(Path(path), settings)], jobs=1, cache=cache) as projects:
+        yield projects.members[Path(path)].place()
 
 
 def _read(tasks: Sequence[Task], jobs: int) -> list[Entry]:

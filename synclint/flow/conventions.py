@@ -242,6 +242,7 @@ _SIDE_FILE = re.compile(
     r"(?:^|/)(?:tests?|testing|test_utils)(?:/|_|\.)|(?:^|/)conftest\.py$|_tests?\.py$"
     r"|^(?:benchmarks?|docs?|examples?|scripts?|tools?|tutorials?)/"
 )
+_SIDE_FOLDER = re.compile(r"(?:tests?|testing|benchmarks?|docs?|examples?|scripts?|tools?|tutorials?)(?=/)")
 
 
 def counts_for(caller: str, path: str) -> bool:
@@ -253,6 +254,12 @@ def counts_for(caller: str, path: str) -> bool:
 
 def top_folder(path: str) -> str:
     return path.partition("/")[0]
+
+
+def side_folder(path: str) -> str:
+    """The folder at the root of a project that holds tests, examples or the like and the file; empty if none does."""
+    found = _SIDE_FOLDER.match(path)
+    return "" if found is None else found[0]
 
 
 @lru_cache(maxsize=65536)

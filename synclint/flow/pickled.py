@@ -7,7 +7,7 @@ import pickle
 from typing import Any
 
 _ALLOWED = {
-    "synclint.finding": {"Confidence", "Heat"},
+    "synclint.finding": {"Applicability", "Confidence", "Direction", "Edit", "Finding", "Fix", "Heat", "Step"},
     "synclint.flow.origins": {"Attribute", "Called", "Defined", "Element", "Held", "Named", "Passed"},
     "synclint.flow.summary": {"Call", "Summary"},
     "synclint.flow.values": {"Dtype", "Kind", "Place", "Why", "_restored"},
