@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+_ROOT_MARKS = ("pyproject.toml", ".git", "setup.py", "setup.cfg")
+
+
 class ConfigError(Exception):
     """A setting that cannot be used: ``path:line: key: message``. ``key`` is empty where none is at fault."""
 
@@ -66,7 +69,7 @@ def load(start: Path) -> Settings:
     """The settings for a file or folder: those of the nearest ``[tool.synclint]`` in it or above it.
 
     ``dependencies`` come from the nearest ``pyproject.toml`` with a ``[project]`` table. Without any
-    configuration, ``root`` is the nearest folder with a ``pyproject.toml`` or ``.git``, else the folder itself.
+    configuration, ``root`` is the nearest folder with a ``pyproject.toml`` or ``.git``, else that of :func:`root_of`.
     Raises :class:`ConfigError`.
     """
     folder = Path(os.path.abspath(start))
@@ -90,8 +93,25 @@ def load(start: Path) -> Settings:
             dependencies = frozenset(_dependencies(project))
         if settings is not None and dependencies is not None:
             break
-    settings = settings or Settings(root=marked or folder)
+    settings = settings or Settings(root=marked or Path(root_of(str(folder))))
     return replace(settings, dependencies=dependencies or frozenset())
+
+
+@lru_cache(maxsize=4096)
+def root_of(folder: str) -> str:
+    """The root of the project that a folder is in: the nearest folder above that is marked as one, else the folder that
+    holds the outermost package, else the folder itself."""
+    level = folder
+    while True:
+        if any(os.path.exists(os.path.join(level, mark)) for mark in _ROOT_MARKS):
+            return level
+        parent = os.path.dirname(level)
+        if parent == level:
+            break
+        level = parent
+    while os.path.exists(os.path.join(folder, "__init__.py")) and os.path.dirname(folder) != folder:
+        folder = os.path.dirname(folder)
+    return folder
 
 
 def settings_from(table: dict[str, Any], path: Path) -> Settings:

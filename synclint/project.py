@@ -40,25 +40,6 @@ CACHE = ".synclint_cache"
 _BESIDE = frozenset(("__pycache__", "cli", "explain", "profiles", "report", "runtime", "verify", "waits"))
 """Folders of synclint that have no say in what is found."""
 
-_MARKS = ("pyproject.toml", ".git", "setup.py", "setup.cfg")
-
-
-@lru_cache(maxsize=4096)
-def root_of(folder: str) -> str:
-    """The root of the project that a folder is in: the nearest folder above that is marked as one, else the folder that
-    holds the outermost package, else the folder itself."""
-    level = folder
-    while True:
-        if any(os.path.exists(os.path.join(level, mark)) for mark in _MARKS):
-            return level
-        parent = os.path.dirname(level)
-        if parent == level:
-            break
-        level = parent
-    while os.path.exists(os.path.join(folder, "__init__.py")) and os.path.dirname(folder) != folder:
-        folder = os.path.dirname(folder)
-    return folder
-
 
 class Task(NamedTuple):
     """A file to read: its absolute path, its path in the project, the dotted name of its module, its stamp."""

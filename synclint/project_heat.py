@@ -15,8 +15,8 @@ _COMPLETE = ""  # the path of the row that says that all others are there
 
 
 class StoredHeats:
-    """The heats of the files of a store, by what a project says of its functions: of the code itself and, where ``side``
-    is one, of a folder of tests, examples or the like."""
+    """The heats of the files of a store, by what a project says of its functions: of the code itself and, where
+    ``side`` is one, of a folder of tests, examples or the like."""
 
     def __init__(self, store: Store, names: Names, side: str = "") -> None:
         self._store = store

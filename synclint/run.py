@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from synclint.config import root_of
 from synclint.finding import Confidence, Direction, Finding, Heat
-from synclint.lint.engine import check_source, load_rules
-from synclint.project import Member, ProjectFiles, Task, read_file, root_of
+from synclint.lint.engine import check_source, load_rules, may_wait
 from synclint.selection import Selection
 from synclint.source import Source, SourceError, shown_path
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from synclint.finding import Applicability
     from synclint.flow.link import InProject
     from synclint.index.store import Entry
+    from synclint.project import Member, Task
 
 UNREADABLE = ("SYN901", "unreadable-file")
 UNUSED = ("SYN902", "unused-suppression")
@@ -176,7 +177,7 @@ def lint_files(
     not depend on the number. ``cache``: whether to keep on disk what is learnt of the projects, and what is found."""
     with _no_collector(), _read_projects(files, jobs, cache=cache) as projects:
         known = {} if fixing.levels else projects.known(files)
-        left = [Job(path, settings, projects.members[path]) for path, settings in files if path not in known]
+        left = [Job(path, settings, projects.members.get(path)) for path, settings in files if path not in known]
         chunks = [left[start : start + CHUNK] for start in range(0, len(left), CHUNK)]
         if jobs <= 1 or len(chunks) <= 1:
             outcomes = [outcome for chunk in chunks for outcome in _lint_chunk(chunk, fixing)]
@@ -197,8 +198,8 @@ class _Projects(NamedTuple):
         """What earlier runs have found."""
         found = {}
         for path, settings in files:
-            member = self.members[path]
-            findings = self.answers[member.root].known(member.path, settings)
+            member = self.members.get(path)
+            findings = None if member is None else self.answers[member.root].known(member.path, settings)
             if findings is not None:
                 found[path] = Outcome(shown_path(path), findings)
         return found
@@ -216,7 +217,12 @@ class _Projects(NamedTuple):
 
 @contextmanager
 def _read_projects(files: Sequence[tuple[Path, Settings]], jobs: int, *, cache: bool) -> Iterator[_Projects]:
-    """The projects that files belong to, read as far as they have changed."""
+    """The projects that files belong to, read as far as they have changed; of few files, those of the files that need it."""
+    if len(files) <= CHUNK and not any(_has_operations(path) for path, _ in files):
+        yield _Projects({}, {})
+        return
+    from synclint.project import ProjectFiles
+
     grouped: dict[str, list[tuple[Path, Settings]]] = {}
     for path, settings in files:
         grouped.setdefault(root_of(os.path.dirname(os.path.abspath(path))), []).append((path, settings))
@@ -232,13 +238,21 @@ def _read_projects(files: Sequence[tuple[Path, Settings]], jobs: int, *, cache: 
         yield projects
 
 
+def _has_operations(path: Path) -> bool:
+    try:
+        return may_wait(path.read_bytes())
+    except OSError:
+        return False
+
+
 @contextmanager
-def in_project(path: Path | str, settings: Settings, *, cache: bool = True) -> Iterator[InProject]:
-    """Where a file stands in its project, which is read as far as it has changed."""
+def in_project(path: Path | str, settings: Settings, *, cache: bool = True) -> Iterator[InProject | None]:
+    """Where a file stands in its project, which is read as far as it has changed; None if nothing in it could wait."""
     from pathlib import Path
 
     with _no_collector(), _read_projects([(Path(path), settings)], jobs=1, cache=cache) as projects:
-        yield projects.members[Path(path)].place()
+        member = projects.members.get(Path(path))
+        yield None if member is None else member.place()
 
 
 def _read(tasks: Sequence[Task], jobs: int) -> list[Entry]:
@@ -252,6 +266,8 @@ def _read(tasks: Sequence[Task], jobs: int) -> list[Entry]:
 
 
 def _read_chunk(tasks: Sequence[Task]) -> list[Entry]:
+    from synclint.project import read_file
+
     entries = [read_file(task) for task in tasks]
     gc.collect()
     gc.freeze()

@@ -57,7 +57,7 @@ def explain(
         if column is not None:
             raise ExplainError(f"{place}:{column}: there is no expression at this column")
         raise ExplainError(f"{place}: there is no expression in {'this line' if one else 'these lines'}")
-    notes = () if may_wait(source) else ("the file has nothing in its text that makes a check look at it",)
+    notes = () if may_wait(source.data) else ("the file has nothing in its text that makes a check look at it",)
     return Explanation(source, first, last, column, notes, statements)
 
 

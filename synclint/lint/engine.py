@@ -78,9 +78,9 @@ def _rule_of(members: Iterable[object], module: str) -> Rule:
     return classes[0]()
 
 
-def may_wait(source: Source) -> bool:
-    """Whether a file has anything in it that a rule could report."""
-    return b"torch" in source.data and _may_wait(source.data)
+def may_wait(data: bytes) -> bool:
+    """Whether the text of a file has anything in it that a rule could report."""
+    return b"torch" in data and (_OPERATION.search(data) is not None or _SUBSCRIPT.search(data) is not None)
 
 
 def claims_of(rules: Iterable[Rule]) -> dict[str, list[Rule]]:
@@ -100,7 +100,7 @@ def check_source(
 
     Raises SourceError when the file cannot be parsed.
     """
-    if not may_wait(source):
+    if not may_wait(source.data):
         if place is None or place.digest != source.digest:
             source.check_syntax()  # a file that cannot be parsed is reported whatever is in it
         return []
@@ -131,10 +131,6 @@ def heat_names(settings: Settings) -> Names:
     from synclint.flow.heat import Names
 
     return Names(settings.entry_points, settings.cold_functions)
-
-
-def _may_wait(data: bytes) -> bool:
-    return _OPERATION.search(data) is not None or _SUBSCRIPT.search(data) is not None
 
 
 def _may_suppress(lowered: bytes) -> bool:
