@@ -76,7 +76,7 @@ HOT_NAMES = frozenset(
 )
 _BUILDS_EACH_STEP = re.compile(r"Metadata")
 _HOT = re.compile(
-    r"^_?(?:forward|training_step|generate|sample|execute_model|propose|prepare_inputs|decode_step)(?:_|$)"
+    r"^_?(?:forward|training_step|generate|sample|beam_search|execute_model|propose|prepare_inputs|decode_step)(?:_|$)"
 )
 # Cold, whoever calls them: what they do belongs to the start, to a test or to a measurement.
 _FROZEN = re.compile(
