@@ -75,8 +75,10 @@ HOT_NAMES = frozenset(
     """.split()
 )
 _BUILDS_EACH_STEP = re.compile(r"Metadata")
+_ANYTHING_HAS = frozenset(("__call__", "apply", "sample", "step", "decode"))
 _HOT = re.compile(
-    r"^_?(?:forward|training_step|generate|sample|beam_search|execute_model|propose|prepare_inputs|decode_step)(?:_|$)"
+    r"^_?(?:forward|training_step|beam_search|execute_model|propose|prepare_inputs|decode_step)(?:_|$)"
+    r"|^_?(?:generate|sample)(?:_(?:tokens?|draft|loop|one_turn|single_turn|rollouts|actions|(?:and|from|with)_\w+))?$"
 )
 # Cold, whoever calls them: what they do belongs to the start, to a test or to a measurement.
 _FROZEN = re.compile(
@@ -206,6 +208,8 @@ def is_hot(name: str, owner: str = "") -> bool:
     """Whether a function of this name, of the class ``owner`` if it is a method, runs for every step or token."""
     if name == "build":
         return _BUILDS_EACH_STEP.search(owner) is not None
+    if name in _ANYTHING_HAS and is_host_side(owner):
+        return False
     return name in HOT_NAMES or _HOT.search(name) is not None
 
 

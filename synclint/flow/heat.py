@@ -133,7 +133,7 @@ class _Spread:
             return _Nature.FROZEN, f"`{name}` does not run for every step"
         if is_cold(name):
             return _Nature.COLD, ""
-        if is_hot(name, symbol.owner.qualname if name == "build" else ""):
+        if is_hot(name, symbol.owner.qualname):
             return _Nature.HOT, f"`{symbol.qualname}` runs for every step"
         return (_Nature.COOL if is_cool(name) else _Nature.PLAIN), ""
 
