@@ -385,7 +385,8 @@ REGIONS = {
         "if self.table is not None:\n    pass\nelse:\n    self.table = READ", "cold", "until `self.table` is set"),
     "once, after leaving": ("if self.table is not None:\n    return\nself.table = READ", "cold", "until `self.table`"),
     "after a part that runs once": (
-        "if x:\n    if self.table is not None:\n        return\n    self.table = 1\nREAD", "hot", "runs for every step"),
+        "if x:\n    if self.table is not None:\n        return\n    self.table = 1\nREAD", "hot",
+        "runs for every step"),
     "set elsewhere as well": ("if self.reset is None:\n    self.reset = READ", "hot", "runs for every step"),
     "not set there": ("if self.table is None:\n    READ", "hot", "runs for every step"),
     "logging": ("if logger.isEnabledFor(10):\n    READ", "cold", "where the level of logging asks for it"),

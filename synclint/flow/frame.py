@@ -83,12 +83,6 @@ class Frame:
 
     def execute(self, body: Sequence[ast.stmt]) -> None:
         """Interprets a body until its end or until no path goes on."""
-        region = self.region
-        self.run(body)
-        self.region = region
-
-    def run(self, body: Sequence[ast.stmt]) -> None:
-        """Interprets statements of a body, whose region the last may have left changed for those that follow."""
         for statement in body:
             if self.dead:
                 return
@@ -98,10 +92,11 @@ class Frame:
                 handler(self, statement)
 
     def execute_in(self, region: Region | None, body: Sequence[ast.stmt]) -> None:
-        """Interprets a body that does not run as often as what is around it, if ``region`` says so."""
-        outer, self.region = self.region, innermost(self.region, region)
+        """Interprets a branch, which does not run as often as what is around it if ``region`` says so."""
+        outer, meant = self.region, self.meant
+        self.region = innermost(outer, region)
         self.execute(body)
-        self.region = outer
+        self.region, self.meant = outer, meant
 
     def run_function(self, node: FunctionNode) -> Value:
         """Interprets the body; the join of what it returns."""

@@ -105,14 +105,14 @@ def _observed(observation: Observation) -> type[Frame]:
             finally:
                 silent = before
 
-        def run(self, body: Sequence[ast.stmt]) -> None:
+        def execute(self, body: Sequence[ast.stmt]) -> None:
             for statement in body:
                 if self.dead:
                     return
                 if self.recording:
                     observation.reached[statement] = self.scope
                     observation.regions[statement] = self.region
-                super().run([statement])
+                super().execute([statement])
 
         def run_function(self, node: FunctionNode) -> Value:
             if not self.recording:

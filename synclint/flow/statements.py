@@ -273,7 +273,7 @@ def _match(frame: Frame, node: Any) -> None:
             refine(frame, case.guard, True)
         elif isinstance(case.pattern, ast.MatchAs) and case.pattern.pattern is None:
             exhaustive = True
-        frame.execute(case.body)
+        frame.execute_in(None, case.body)
         if not frame.dead:
             ends.append(frame.env)
     if not exhaustive:
