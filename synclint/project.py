@@ -1,4 +1,4 @@
-"""The files of a project, read for what they say to each other; what was learnt is kept, and read again when they change."""
+"""The files of a project: what they say to each other is read, kept, and read again when they change."""
 
 from __future__ import annotations
 
@@ -69,9 +69,9 @@ class Member(NamedTuple):
 class ProjectFiles:
     """A project as it is on disk, for the sake of the files that are ``named``.
 
-    What tests and examples do with the code says nothing about it: a folder of them at the root is read only when a file
-    in it is named, and then for its own files alone. With ``cache``, what is learnt is kept in the root, where that can
-    be written.
+    What tests and examples do with the code says nothing about it: a folder of them at the root is read only when a
+    file in it is named, and then for its own files alone. With ``cache``, what is learnt is kept in the root, where
+    that can be written.
     """
 
     def __init__(self, root: str, settings: Settings, named: Iterable[str], *, cache: bool = True) -> None:

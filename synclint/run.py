@@ -87,7 +87,9 @@ class Linter:
     def findings(self, source: Source, place: InProject | None = None) -> list[Finding]:
         """What is reported of a file, sorted: not suppressed, selected, and at or above the cut-offs.
 
-        ``place`` says where the file stands in its project; without it, the file is judged by itself. Raises SourceError when the file cannot be parsed.
+        ``place`` says where the file stands in its project; without it, the file is judged by itself.
+
+        Raises SourceError when the file cannot be parsed.
         """
         codes = self._selection.codes(source.path)
         text = source.data.lower()
@@ -217,7 +219,7 @@ class _Projects(NamedTuple):
 
 @contextmanager
 def _read_projects(files: Sequence[tuple[Path, Settings]], jobs: int, *, cache: bool) -> Iterator[_Projects]:
-    """The projects that files belong to, read as far as they have changed; of few files, those of the files that need it."""
+    """The projects that files belong to, read as far as they have changed; none for a few files that cannot wait."""
     if len(files) <= CHUNK and not any(_has_operations(path) for path, _ in files):
         yield _Projects({}, {})
         return

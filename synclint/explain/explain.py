@@ -38,7 +38,9 @@ def explain(
 ) -> Explanation:
     """What is believed about the lines ``first`` to ``last`` (1-based), or about one column (in code points) of a line.
 
-    ``project`` says where the file stands, which by itself is alone. Raises SourceError when the file cannot be parsed, ExplainError when there is nothing to explain.
+    ``project`` says where the file stands, which is judged by itself without.
+
+    Raises SourceError when the file cannot be parsed, ExplainError when there is nothing to explain.
     """
     one = first == last
     place = f"{source.path}:{first}" if one else f"{source.path}:{first}-{last}"

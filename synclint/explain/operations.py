@@ -145,7 +145,7 @@ class Judge:
         """Why a finding is not in the report."""
         settings = self._settings
         found = []
-        if not may_wait(self._source):
+        if not may_wait(self._source.data):
             found.append(Reason("file", "the file has nothing in its text that makes synclint look at it"))
         if finding.confidence < settings.confidence:
             text = (

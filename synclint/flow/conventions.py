@@ -268,5 +268,5 @@ def side_folder(path: str) -> str:
 
 @lru_cache(maxsize=65536)
 def is_side_file(path: str) -> bool:
-    """Tests, benchmarks, examples and the like, by their path in the project: they use the code, but not as it is used."""
+    """Tests, benchmarks, examples and the like, by their path in the project: they do not use code as it is used."""
     return _SIDE_FILE.search(path) is not None

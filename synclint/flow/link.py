@@ -7,6 +7,7 @@ order of questions nor a cycle can change an answer.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from synclint.finding import Confidence
@@ -61,7 +62,7 @@ class _At(NamedTuple):
     path: str
     depth: int
     function: Symbol | None = None
-    bound: Binding = {}
+    bound: Binding = MappingProxyType({})
 
     def deeper(self, path: str | None = None) -> _At:
         if path is None or path == self.path:

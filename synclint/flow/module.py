@@ -209,7 +209,7 @@ class ModuleFlow:
         return self._project.method(symbol, name)
 
     def attribute(self, symbol: Symbol, name: str) -> Value:
-        """What ``self.name`` holds: the join over every assignment in the class, or in the nearest base that has one."""
+        """What ``self.name`` holds: the join over the assignments in the class, or in the nearest base that has one."""
         key = (symbol, name)
         known = self._attributes.get(key)
         if known is not None:

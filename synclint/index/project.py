@@ -47,7 +47,7 @@ class Project:
     # Names
 
     def find(self, dotted: str, near: str) -> Symbol | Variable | None:
-        """What a dotted name means in the file ``near``, where imports have made it absolute; None: not of the project."""
+        """What an absolute dotted name means in the file ``near``; None when it is not of the project."""
         if dotted.partition(".")[0] not in self.packages.tops:
             return None
         key = (dotted, near)
