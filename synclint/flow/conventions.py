@@ -90,7 +90,8 @@ _FROZEN = re.compile(
 )
 # Cold, or warm if something hot calls them.
 _COLD = re.compile(
-    r"^(?:__init__|__new__|__post_init__)$|^_?(?:(?:load|save)(?!_(?:kv|layer|cache|block|slot|token))|export|shutdown|teardown|tear_down|cleanup|clean_up|destroy|close)(?:_|$)"
+    r"^(?:__init__|__new__|__post_init__)$|^_?(?:(?:load|save)(?!_(?:kv|layer|cache|block|slot|token))|export|"
+    r"shutdown|teardown|tear_down|cleanup|clean_up|destroy|close)(?:_|$)"
 )
 # Cold unless something hot calls them.
 _COOL = re.compile(
