@@ -43,7 +43,8 @@ class Settings:
     such selectors. ``confidence`` and ``heat`` are the lowest that are reported. ``h2d_helper`` is
     ``package.module:function``. ``target_torch`` is the oldest torch (major, minor) that the code must run on, None
     where nothing says. ``dependencies`` are the normalised names of the project's unconditional
-    ``[project] dependencies``. ``root`` is the folder that patterns and the project start from.
+    ``[project] dependencies``. ``entry_points`` and ``cold_functions`` are patterns of functions that run for every
+    step, or do not (see ``flow/heat.py``). ``root`` is the folder that patterns and the project start from.
     """
 
     select: tuple[str, ...] = ("ALL",)
@@ -59,6 +60,8 @@ class Settings:
     h2d_helper: str | None = None
     target_torch: tuple[int, int] | None = None
     dependencies: frozenset[str] = frozenset()
+    entry_points: tuple[str, ...] = ()
+    cold_functions: tuple[str, ...] = ()
     root: Path = Path()
 
 
@@ -205,6 +208,20 @@ def _helper(value: Any) -> str:
     return value
 
 
+_FUNCTION = re.compile(r"(?:[\w*]+(?:\.[\w*]+)*:)?[\w*]+(?:\.[\w*]+)*")
+
+
+def _functions(value: Any) -> tuple[str, ...]:
+    patterns = _strings(value)
+    for pattern in patterns:
+        if not _FUNCTION.fullmatch(pattern):
+            raise ValueError(
+                'expected names of functions such as "package.module:Class.method", "Class.method" or "run_*", '
+                f"not {pattern!r}"
+            )
+    return patterns
+
+
 _READERS: dict[str, Callable[[Any], Any]] = {
     "select": _strings,
     "ignore": _strings,
@@ -218,6 +235,8 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "heat": read_heat,
     "h2d-helper": _helper,
     "target-torch": read_target_torch,
+    "entry-points": _functions,
+    "cold-functions": _functions,
 }
 
 

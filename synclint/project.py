@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from synclint.answers import Answers
 from synclint.discover import discover
 from synclint.flow.conventions import side_folder
+from synclint.flow.heat import Heats, Names
 from synclint.flow.link import InProject, Linker
+from synclint.flow.mentions import outline
 from synclint.flow.module import ModuleFlow
+from synclint.flow.outline import dump as dump_outline
 from synclint.flow.pickled import dump, load
 from synclint.flow.summary import Summary
 from synclint.index.build import build
@@ -22,6 +25,7 @@ from synclint.index.packages import Packages, module_name
 from synclint.index.project import Project
 from synclint.index.records import ModuleRecord, Symbol
 from synclint.index.store import Entry, Known, Stamp, Store
+from synclint.project_heat import StoredHeats
 from synclint.source import Source, SourceError
 
 if TYPE_CHECKING:
@@ -47,16 +51,19 @@ class Task(NamedTuple):
 
 
 class Member(NamedTuple):
-    """A file of a project that was read: the store, the project's root, the file's path in it, and its module."""
+    """A file of a project that was read: the store, the project's root, the file's path in it, its module, and what the
+    project says of the heat of its functions."""
 
     store: str
     root: str
     path: str
     module: str
+    names: Names
 
     def place(self) -> InProject:
         links = _links(self.store, side_folder(self.path))
-        return InProject(links.linker, self.root, self.path, self.module, links.digest(self.path))
+        heats = links.heats(self.names)
+        return InProject(links.linker, self.root, self.path, self.module, links.digest(self.path), heats)
 
 
 class ProjectFiles:
@@ -69,6 +76,7 @@ class ProjectFiles:
 
     def __init__(self, root: str, settings: Settings, named: Iterable[str], *, cache: bool = True) -> None:
         self.root = root
+        self._names = Names(settings.entry_points, settings.cold_functions)
         named = list(named)
         self._sides = {"", *(side_folder(_inside(root, file)) for file in named)}
         self._stamps = _stamps(root, settings, named)
@@ -102,7 +110,7 @@ class ProjectFiles:
     def member(self, file: Path | str) -> Member:
         """Where a file of the project stands."""
         path = _inside(self.root, file)
-        return Member(self._store.path, self.root, path, module_name(path, self._stamps.keys()))
+        return Member(self._store.path, self.root, path, module_name(path, self._stamps.keys()), self._names)
 
     def outdated(self) -> list[Task]:
         """The files that are new or have changed since they were read."""
@@ -122,6 +130,8 @@ class ProjectFiles:
         """Keeps what was read, and forgets files that are gone."""
         gone = sorted(self._store.files().keys() - self._stamps.keys())
         self._store.change(entries, gone)
+        for side in sorted(self._sides):
+            StoredHeats(self._store, self._names, side).prepare()
 
 
 def read_file(task: Task) -> Entry:
@@ -130,11 +140,12 @@ def read_file(task: Task) -> Entry:
         source = Source.read(task.file, shown=task.path)
         digest = source.digest
         record, summary = _learn(source, task)
+        edges = dump_outline(outline(source, record))
     except (SourceError, RecursionError):
-        digest, record, summary = b"", ModuleRecord(task.path, task.module), Summary()
+        digest, record, summary, edges = b"", ModuleRecord(task.path, task.module), Summary(), b""
     owners = {(name, known.qualname) for known in record.classes.values() for name in known.attributes}
     return Entry(
-        task.path, Known(task.stamp, digest, task.module), dump(record), dump(summary), b"",
+        task.path, Known(task.stamp, digest, task.module), dump(record), dump(summary), edges,
         sorted(summary.calls), sorted(owners),
     )  # fmt: skip
 
@@ -157,11 +168,18 @@ class _Links:
 
     def __init__(self, store: Store, side: str) -> None:
         self._store = store
+        self._side = side
         self._records: dict[str, ModuleRecord | None] = {}
         self._summaries: dict[str, Summary | None] = {}
         self._files = {path: known for path, known in store.files().items() if side_folder(path) in ("", side)}
         packages = Packages(self._files)
+        self._heats: dict[Names, StoredHeats] = {}
         self.linker = Linker(Project(packages, self._record), self._summary, self._callers, self._owners)
+
+    def heats(self, names: Names) -> Heats:
+        if names not in self._heats:
+            self._heats[names] = StoredHeats(self._store, names, self._side)
+        return self._heats[names].heats
 
     def digest(self, path: str) -> bytes:
         known = self._files.get(path)

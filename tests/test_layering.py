@@ -24,6 +24,8 @@ LAYERS = (
     ("lint",),
     ("fix",),
     ("selection",),
+    ("project_heat",),
+    ("project",),
     ("run",),
     ("verify", "waits", "pytest", "explain"),
     ("profiles",),

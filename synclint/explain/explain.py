@@ -10,7 +10,7 @@ from synclint.explain.expressions import Reader, span_of
 from synclint.explain.lines import FUNCTION, Owner, touching
 from synclint.explain.operations import Judge
 from synclint.flow.observe import Observation, observe
-from synclint.lint.engine import claims_of, load_rules, may_wait
+from synclint.lint.engine import claims_of, heat_names, load_rules, may_wait, why_hot
 from synclint.run import rule_names
 from synclint.selection import Selection
 from synclint.suppress import Suppressions
@@ -51,7 +51,7 @@ def explain(
     statements: tuple[Explained, ...] = ()
     if lines:
         rules, names = load_rules(), rule_names()
-        seen = observe(source, frozenset(claims_of(rules)), settings.target_torch, project)
+        seen = observe(source, frozenset(claims_of(rules)), settings.target_torch, project, heat_names(settings))
         judge = Judge(source, settings, rules, seen, Selection(settings, names), Suppressions(source, names))
         asked = _Asked(source, seen, judge, first, last, column)
         statements = tuple(found for line in lines if (found := asked.explained(line)) is not None)
@@ -95,14 +95,13 @@ class _Asked:
             left_out = len(expressions) - len(shown)
             expressions = shown
             operations = [one for one in operations if self._is_asked(span_of(one.node, self._source))]
-        node = scope.node
+        region = self._seen.regions.get(line.statement)
         return Explained(
             line.first,
             line.last,
             scope.qualname,
-            scope.heat,
-            scope.heat_reason,
-            line.first if node is None else node.lineno,
+            scope.heat_within(region),
+            tuple(why_hot(self._seen.flow, scope, region, line.statement)),
             state,
             expressions,
             tuple(map(self._judge.operation, operations)),

@@ -123,8 +123,7 @@ class Explained:
     last: int
     scope: str
     heat: Heat
-    heat_reason: str
-    heat_line: int
+    why_hot: tuple[Step, ...]
     state: str
     expressions: tuple[Expression, ...]
     operations: tuple[OperationVerdict, ...]

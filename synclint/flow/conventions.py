@@ -74,18 +74,32 @@ HOT_NAMES = frozenset(
     _forward
     """.split()
 )
+_BUILDS_EACH_STEP = re.compile(r"Metadata")
+_ANYTHING_HAS = frozenset(("__call__", "apply", "sample", "step", "decode"))
 _HOT = re.compile(
-    r"^_?(?:forward|training_step|generate|sample|execute_model|propose|prepare_inputs|decode_step)(?:_|$)"
+    r"^_?(?:forward|training_step|beam_search|execute_model|propose|prepare_inputs|decode_step)(?:_|$)"
+    r"|^_?(?:generate|sample)(?:_(?:tokens?|draft|loop|one_turn|single_turn|rollouts|actions|(?:and|from|with)_\w+))?$"
 )
+# Cold, whoever calls them: what they do belongs to the start, to a test or to a measurement.
+_FROZEN = re.compile(
+    r"^(?:__del__|__repr__|__str__|__setstate__|__getstate__|__reduce__|__reduce_ex__|__init_subclass__|main|"
+    r"reset_parameters|from_pretrained|extra_repr|state_dict|load_state_dict|tied_weights\w*|\w*weight_loader\w*|"
+    r"load_(?:model|weights?|checkpoint)|create_\w*weights)$"
+    r"|^_?(?:test|warm_?up|dummy|profile|benchmark|process_weights|create_weights|init_weights?|dequantize_weights|"
+    r"convert_weights?|convert_checkpoint\w*|capture)(?:_|$)|_(?:dummy|warmup|warm_up|profile)_?"
+)
+# Cold, or warm if something hot calls them.
 _COLD = re.compile(
-    r"^(?:__init__|__new__|__post_init__|__setstate__|__getstate__|__del__|__repr__|__str__|main|"
-    r"reset_parameters|from_pretrained|extra_repr|state_dict|load_state_dict|tied_weights\w*|\w*weight_loader\w*|create_\w*weights)$"
-    r"|^_?(?:load|save|export|test|warm_?up|dummy|profile|benchmark|process_weights|create_weights|"
-    r"shutdown|teardown|tear_down|cleanup|clean_up|destroy|close|"
-    r"init_weights?|dequantize_weights|convert_weights?|convert_checkpoint\w*|capture)(?:_|$)|_(?:dummy|warmup|profile)_?"
+    r"^(?:__init__|__new__|__post_init__)$|^_?(?:(?:load|save)(?!_(?:kv|layer|cache|block|slot|token))|export|"
+    r"shutdown|teardown|tear_down|cleanup|clean_up|destroy|close)(?:_|$)"
 )
 # Cold unless something hot calls them.
-_COOL = re.compile(r"^_?(?:init|initialize|setup|register|build_model|quantize|convert_hf)(?:_|$)")
+_COOL = re.compile(
+    r"^_?(?:init|initialize|setup|register|build_model|quantize|convert_hf|download|"
+    r"parse_args|add_(?:cli_)?arg\w*|from_config|from_file|push_to_hub|create_optimizer|configure_optimizers|"
+    r"resize_token_embeddings|on_(?:train|fit|init)_(?:begin|start|end))(?:_|$)"
+)
+_OTHER_LOADER = re.compile(r"weight|model|config|lora|state|param|tensor|image|file|adapter")
 
 
 @lru_cache(maxsize=65536)
@@ -191,18 +205,42 @@ def is_preprocessing(name: str) -> bool:
 
 
 @lru_cache(maxsize=65536)
-def is_hot(name: str) -> bool:
+def is_hot(name: str, owner: str = "") -> bool:
+    """Whether a function of this name, of the class ``owner`` if it is a method, runs for every step or token."""
+    if name == "build":
+        return _BUILDS_EACH_STEP.search(owner) is not None
+    if name in _ANYTHING_HAS and is_host_side(owner):
+        return False
     return name in HOT_NAMES or _HOT.search(name) is not None
 
 
 @lru_cache(maxsize=65536)
 def is_cool(name: str) -> bool:
+    """Whether a function of this name is cold unless something hot calls it."""
     return _COOL.search(name) is not None
 
 
 @lru_cache(maxsize=65536)
 def is_cold(name: str) -> bool:
+    """Whether a function of this name is cold, or warm if something hot calls it."""
     return _COLD.search(name) is not None
+
+
+@lru_cache(maxsize=65536)
+def is_frozen(name: str) -> bool:
+    """Whether a function of this name is cold, whoever calls it."""
+    return _FROZEN.search(name) is not None
+
+
+def is_compiler(decorator: str) -> bool:
+    """Whether the dotted name of a decorator is that of ``torch.compile``, or of what a project wraps around it."""
+    return decorator == "torch.compile" or decorator.endswith("torch_compile")
+
+
+@lru_cache(maxsize=65536)
+def names_loader(name: str) -> bool:
+    """``loader``, ``train_dataloader``: iterating over it yields the batches of a data set."""
+    return _LOADER_NAME.search(name.lower()) is not None and _OTHER_LOADER.search(name.lower()) is None
 
 
 _SIDE_FILE = re.compile(

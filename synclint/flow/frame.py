@@ -10,7 +10,9 @@ from synclint.facts import applies, facts_for
 from synclint.finding import Confidence
 from synclint.flow.conventions import names_host_memory, names_tensor, value_by_name
 from synclint.flow.dispatch import EVALUATE, EXECUTE
+from synclint.flow.guards import Method
 from synclint.flow.lattice import NONE, UNKNOWN, join, join_all
+from synclint.flow.regions import Region, innermost
 from synclint.flow.site import FunctionNode, Scope, Site
 from synclint.flow.values import Dtype, Kind, Place, Value, Why
 
@@ -37,12 +39,14 @@ class Frame:
         "default_device",
         "env",
         "generator",
+        "meant",
         "module",
         "narrowed",
         "owner",
         "paths",
         "receiver",
         "recording",
+        "region",
         "returns",
         "scope",
         "sites",
@@ -64,6 +68,8 @@ class Frame:
         self.sites: dict[tuple[ast.expr, str], Site] = {}
         self.statement: ast.stmt = ast.Pass()
         self.allowed = 0
+        self.meant = False
+        self.region: Region | None = None
         self.narrowed: dict[str, Value] = {}
         self.default_device: Value | None = None
         self.generator = False
@@ -84,6 +90,13 @@ class Frame:
             handler = EXECUTE.get(statement.__class__)
             if handler is not None:
                 handler(self, statement)
+
+    def execute_in(self, region: Region | None, body: Sequence[ast.stmt]) -> None:
+        """Interprets a branch, which does not run as often as what is around it if ``region`` says so."""
+        outer, meant = self.region, self.meant
+        self.region = innermost(outer, region)
+        self.execute(body)
+        self.region, self.meant = outer, meant
 
     def run_function(self, node: FunctionNode) -> Value:
         """Interprets the body; the join of what it returns."""
@@ -149,6 +162,14 @@ class Frame:
         return "" if self.owner is None else self.owner.name
 
     @property
+    def method(self) -> Method | None:
+        """The method at hand, with what is known of its class; for a nested function, the one around it."""
+        if self.owner is None:
+            return None
+        record = self.module.record.classes.get(self.owner.qualname)
+        return None if record is None else Method(record, self.scope.qualname.partition(".<locals>")[0])
+
+    @property
     def line(self) -> int:
         return self.statement.lineno
 
@@ -182,7 +203,7 @@ class Frame:
         ``flags`` answer predicates: those of the call, and those that no operand can answer. ``limit`` is the
         confidence at most.
         """
-        if not self.recording or self.allowed or self.module.calls is not None:
+        if not self.recording or self.allowed or self.meant or self.module.calls is not None:
             return
         flags = flags or {}
 
@@ -215,6 +236,7 @@ class Frame:
                 dict(flags),
                 context,
                 confidence,
+                self.region,
             )
 
 

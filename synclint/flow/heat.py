@@ -1,127 +1,294 @@
-"""How often a function runs: hot, warm or cold, by the calls within its file."""
+"""How often a function runs: hot, warm or cold, by who calls it, and why."""
 
 from __future__ import annotations
 
-import ast
+import json
 import re
-from bisect import bisect_right
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from fnmatch import translate
+from operator import attrgetter
+from typing import NamedTuple
 
 from synclint.finding import Heat
-from synclint.flow.conventions import is_cold, is_cool, is_hot
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from synclint.flow.module import ModuleFlow
-    from synclint.flow.site import Scope
-
-HeatReason = tuple[Heat, str]
-
-UNKNOWN: HeatReason = (Heat.WARM, "")
-MODULE: HeatReason = (Heat.COLD, "runs when the module is imported")
-
-# Each starts with plain text, which the search for it makes use of; that no longer name ends with it is asked after.
-_OWN_ATTRIBUTES = (re.compile(rb"self\.(?<!\wself\.)(\w+)"), re.compile(rb"cls\.(?<!\wcls\.)(\w+)"))
-_GOES_ON = frozenset(b"._0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
-_ONCE = frozenset(("lru_cache", "cache", "cached_property", "once"))
+from synclint.flow.callgraph import CallGraph, Edge, Node
+from synclint.flow.conventions import is_cold, is_cool, is_frozen, is_hot
+from synclint.flow.outline import keeps_its_result
+from synclint.index.packages import module_name
+from synclint.index.records import Symbol
 
 
-def set_heat(heats: Mapping[str, HeatReason], scopes: Iterable[Scope]) -> None:
-    """Fills in the heat of scopes; nested functions run as often as the function around them."""
-    for scope in scopes:
-        outermost = scope
-        while outermost.parent is not None and outermost.parent.node is not None:
-            outermost = outermost.parent
-        if isinstance(outermost.node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            scope.heat, scope.heat_reason = heats.get(outermost.qualname, UNKNOWN)
+def stays_cold(qualname: str) -> bool:
+    """Whether not even a loop over data makes a part of a function hot: a test or a warm-up, but not ``main``."""
+    name = qualname.rpartition(".")[2]
+    return is_frozen(name) and name != "main"
 
 
-def heat_map(module: ModuleFlow) -> dict[str, HeatReason]:
-    """The heat of every function of a file.
+class FunctionHeat(NamedTuple):
+    """How hot a function is, what is to be said of that, and the function that it has its heat from, if any."""
 
-    Hot: an entry point by name (``forward``, ``step``, ...) or called by name from a hot one. Cold: a
-    constructor, loader, test or the like, a function that runs once, or called from cold ones alone. Calls that are
-    resolved by name only make warm.
+    heat: Heat
+    reason: str = ""
+    source: Symbol | None = None
+
+
+UNKNOWN = FunctionHeat(Heat.WARM)
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What a project says of its own functions: patterns of names such as ``Class.method``, ``function`` or
+    ``package.module:Class.method``, with ``*``."""
+
+    entry_points: tuple[str, ...] = ()
+    cold_functions: tuple[str, ...] = ()
+
+
+NO_NAMES = Names()
+
+
+class Heats:
+    """The heat of the functions of a project; ``load`` gives those of a file by qualname, unknown ones left out."""
+
+    def __init__(self, load: Callable[[str], Mapping[str, FunctionHeat]]) -> None:
+        self.of_file = load
+
+    def chain(self, symbol: Symbol) -> Iterator[tuple[Symbol, str]]:
+        """Why a function is as hot as it is: what is to be said of it, then of the function it has that from, ..."""
+        at: Symbol | None = symbol
+        seen = set()
+        while at is not None and at not in seen:
+            seen.add(at)
+            known = self.of_file(at.path).get(at.qualname, UNKNOWN)
+            if known.reason:
+                yield at, known.reason
+            at = known.source
+
+
+def heats(
+    graph: CallGraph, names: Names = NO_NAMES, modules: Mapping[str, str] | None = None
+) -> dict[str, dict[str, FunctionHeat]]:
+    """The heat of every function, by file and qualname; those of which nothing is known are left out.
+
+    Hot: an entry point, by name or by the project's word, or called by a hot function or in a loop over steps or data.
+    What nothing but the name of a method makes a hot function's callee is warm. Cold: a constructor, loader, test or
+    the like, a function that runs once, or one that is only called by such, behind guards, or on import. ``modules``
+    are the names of files.
     """
-    nodes = module.function_nodes
-    calls = _calls(module)
-    heats: dict[str, HeatReason] = {}
-    pending: list[str] = []
-    for qualname, node in nodes.items():
-        name = node.name
-        if _runs_once(node):
-            heats[qualname] = (Heat.COLD, "runs once and is cached")
-        elif is_cold(name):
-            heats[qualname] = (Heat.COLD, f"`{name}` does not run for every step")
-        elif is_hot(name):
-            heats[qualname] = (Heat.HOT, f"`{qualname}` runs for every step")
-            pending.append(qualname)
-    while pending:
-        caller = pending.pop()
-        for callee in sorted(calls[caller]):
-            if callee not in heats:
-                heats[callee] = (Heat.HOT, f"called by `{caller}`")
-                pending.append(callee)
-    for qualname, node in nodes.items():
-        if qualname not in heats and is_cool(node.name):
-            heats[qualname] = (Heat.COLD, f"`{node.name}` does not run for every step")
-    callers: dict[str, set[str]] = {}
-    for caller, callees in calls.items():
-        for callee in callees:
-            callers.setdefault(callee, set()).add(caller)
-    changed = True
-    while changed:
-        changed = False
-        for callee, names in callers.items():
-            if callee not in heats and all(heats.get(name, UNKNOWN)[0] is Heat.COLD for name in names):
-                heats[callee] = (Heat.COLD, f"only called by `{min(names)}`")
-                changed = True
-    return heats
-
-
-def _runs_once(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    for decorator in node.decorator_list:
-        target = decorator.func if isinstance(decorator, ast.Call) else decorator
-        name = target.attr if isinstance(target, ast.Attribute) else getattr(target, "id", "")
-        if name in _ONCE:
-            return True
-    return False
-
-
-def _calls(module: ModuleFlow) -> dict[str, set[str]]:
-    """The functions of this file that each names as ``f(`` or ``self.f``: to call them, or to have them called.
-
-    By text, comments included: walking every tree for this would cost as much as interpreting them.
-    """
-    spans = sorted((*module.source.span(node), qualname) for qualname, node in module.function_nodes.items())
-    found = {qualname: _own_methods(module, qualname, start, end) for start, end, qualname in spans}
-    starts = [start for start, _, _ in spans]
-    for name in module.record.functions:
-        for place in _places_called(name.encode(), module.source.data):
-            _, end, caller = spans[bisect_right(starts, place) - 1]
-            if starts[0] <= place < end:
-                found[caller].add(name)
-    for qualname, callees in found.items():
-        callees.discard(qualname)
+    found: dict[str, dict[str, FunctionHeat]] = {}
+    for node, heat in _Spread(graph, names, modules or {}).heats.items():
+        if not node.anyone:
+            found.setdefault(node.symbol.path, {})[node.symbol.qualname] = heat
     return found
 
 
-def _own_methods(module: ModuleFlow, qualname: str, start: int, end: int) -> set[str]:
-    """The methods that the bytes ``[start, end)`` of a method name as ``self.f`` or ``cls.f``."""
-    owner = module.owners.get(qualname)
-    if owner is None:
-        return set()
-    names = {name for attribute in _OWN_ATTRIBUTES for name in attribute.findall(module.source.data, start, end)}
-    methods = (module.method(module.symbol(owner), name.decode()) for name in names)
-    return {method.record.qualname for method in methods if method is not None and method.symbol.path == module.path}
+class _Nature(IntEnum):
+    """What the name of a function says of it, before it is known who calls it."""
+
+    FROZEN = 0  # cold, whoever calls it
+    COLD = 1  # cold, or warm if a hot function calls it
+    COOL = 2  # cold unless a hot function calls it
+    PLAIN = 3
+    HOT = 4
 
 
-def _places_called(name: bytes, data: bytes) -> Iterator[int]:
-    """Where ``name(`` stands, not as an attribute or the end of a longer name."""
-    call = name + b"("
-    place = data.find(call)
-    while place >= 0:
-        if place == 0 or data[place - 1] not in _GOES_ON:
-            yield place
-        place = data.find(call, place + 1)
+class _Spread:
+    """Spreads heat along the edges of the graph, nearest first and in sorted order, so that every chain is a shortest
+    one and always the same."""
+
+    def __init__(self, graph: CallGraph, names: Names, modules: Mapping[str, str]) -> None:
+        self._graph = graph
+        self._entry_points = _Patterns(names.entry_points, modules)
+        self._cold_functions = _Patterns(names.cold_functions, modules)
+        self._nature: dict[Node, _Nature] = {}
+        self.heats: dict[Node, FunctionHeat] = {}
+        for node in graph.nodes:
+            self._nature[node], reason = self._natural(node)
+            if self._nature[node] is _Nature.HOT:
+                self.heats[node] = FunctionHeat(Heat.HOT, reason)
+            elif self._nature[node] is _Nature.FROZEN:
+                self.heats[node] = FunctionHeat(Heat.COLD, reason)
+        self._spread_hot()
+        for node in graph.nodes:
+            if self._nature[node] in (_Nature.COLD, _Nature.COOL) and node not in self.heats:
+                self.heats[node] = FunctionHeat(Heat.COLD, f"`{node.symbol.name}` does not run for every step")
+        self._spread_cold(self._spread_warm())
+        for node in graph.nodes:
+            if node.inner:  # said even where nothing is known: they are not as hot as the function around them
+                self.heats.setdefault(node, UNKNOWN)
+
+    def _natural(self, node: Node) -> tuple[_Nature, str]:
+        if node.anyone or node.inner:
+            return _Nature.PLAIN, ""
+        symbol = node.symbol
+        name = symbol.name
+        if self._cold_functions.match(symbol):
+            return _Nature.FROZEN, f"`{symbol.qualname}` is cold: the configuration says so"
+        if self._entry_points.match(symbol):
+            return _Nature.HOT, f"`{symbol.qualname}` runs for every step: the configuration says so"
+        if node.decorators and keeps_its_result(node.decorators):
+            return _Nature.FROZEN, f"`{symbol.qualname}` runs once and is cached"
+        if is_frozen(name) or node.makes_module:
+            return _Nature.FROZEN, f"`{name}` does not run for every step"
+        if is_cold(name):
+            return _Nature.COLD, ""
+        if is_hot(name, symbol.owner.qualname):
+            return _Nature.HOT, f"`{symbol.qualname}` runs for every step"
+        return (_Nature.COOL if is_cool(name) else _Nature.PLAIN), ""
+
+    def _with_heat(self, heat: Heat) -> list[Node]:
+        return [node for node, known in self.heats.items() if known.heat is heat]
+
+    # Hot
+
+    def _spread_hot(self) -> None:
+        looping: list[Node] = []
+        for caller in self._graph.nodes:
+            if caller.looped and not stays_cold(caller.symbol.qualname):
+                how = f"is called by `{caller.symbol.qualname}` in a loop over steps or batches"
+                for edge in caller.looped:
+                    if self._may_heat(edge):
+                        self._heat_up(edge.callee, how, None, looping)
+        level = _sorted({*looping, *self._with_heat(Heat.HOT)})
+        while level:
+            following: list[Node] = []
+            for caller in level:
+                for edge in caller.plain:
+                    if self._may_heat(edge):
+                        self._heat_up(edge.callee, _reached(edge, caller), caller.symbol, following)
+            level = _sorted(following)
+
+    def _may_heat(self, edge: Edge) -> bool:
+        return not edge.by_name and edge.callee not in self.heats
+
+    def _heat_up(self, callee: Node, how: str, source: Symbol | None, following: list[Node]) -> None:
+        text = f"`{callee.symbol.qualname}` {how}"
+        if self._nature[callee] is _Nature.COLD:
+            self.heats[callee] = FunctionHeat(Heat.WARM, text, source)
+        else:
+            self.heats[callee] = FunctionHeat(Heat.HOT, text, source)
+            following.append(callee)
+
+    # Warm
+
+    def _spread_warm(self) -> set[Node]:
+        """The functions that may be called by what is not cold; the reason of those that a hot one may call by name."""
+        warm = {node for node in self._open() if node not in self.heats}
+        warm.update(self._with_heat(Heat.HOT), self._with_heat(Heat.WARM))
+        level = _sorted(warm)
+        while level:
+            following: list[Node] = []
+            for caller in level:
+                known = self.heats.get(caller)
+                hot = known is not None and known.heat is Heat.HOT
+                for edge in caller.plain:
+                    callee = edge.callee
+                    if callee in self.heats and not (edge.by_name and hot and self._is_cool(callee)):
+                        continue
+                    if edge.by_name and hot and not callee.anyone:
+                        reason = f"may be called by `{caller.symbol.qualname}`, going by the name alone"
+                        text = f"`{callee.symbol.qualname}` {reason}"
+                        self.heats[callee] = FunctionHeat(Heat.WARM, text, caller.symbol)
+                    if callee not in warm:
+                        warm.add(callee)
+                        following.append(callee)
+            level = _sorted(following)
+        return warm
+
+    def _open(self) -> Iterator[Node]:
+        """The functions that may have callers that are not known: without any, or handed on."""
+        called: set[Node] = set()
+        passed: set[Node] = set()
+        for caller in self._graph.nodes:
+            for edge in caller.plain + caller.guarded:
+                if edge.callee is not caller:
+                    (passed if edge.passed else called).add(edge.callee)
+        for edges in self._graph.imported.values():
+            for edge in edges:
+                (passed if edge.passed else called).add(edge.callee)
+        return (node for node in self._graph.nodes if node in passed or node not in called)
+
+    def _is_cool(self, node: Node) -> bool:
+        return self._nature[node] is _Nature.COOL and self.heats[node].heat is Heat.COLD
+
+    # Cold
+
+    def _spread_cold(self, warm: set[Node]) -> None:
+        start: list[Node] = []
+        for path, edges in sorted(self._graph.imported.items()):
+            for edge in edges:
+                self._cool_down(edge.callee, warm, f"only runs when `{path}` is imported", None, start)
+        for caller in self._graph.nodes:
+            if caller.guarded and self.heats.get(caller, UNKNOWN).heat is not Heat.COLD:
+                how = f"is only called behind a guard, by `{caller.symbol.qualname}`"
+                for edge in caller.guarded:
+                    self._cool_down(edge.callee, warm, how, None, start)
+        level = _sorted({*start, *self._with_heat(Heat.COLD)})
+        while level:
+            following: list[Node] = []
+            for caller in level:
+                for edge in caller.plain + caller.guarded:
+                    how = f"is only called by `{caller.symbol.qualname}`"
+                    self._cool_down(edge.callee, warm, how, caller.symbol, following)
+            level = _sorted(following)
+
+    def _cool_down(self, callee: Node, warm: set[Node], how: str, source: Symbol | None, following: list[Node]) -> None:
+        if callee not in self.heats and callee not in warm and not callee.anyone:
+            self.heats[callee] = FunctionHeat(Heat.COLD, f"`{callee.symbol.qualname}` {how}", source)
+            following.append(callee)
+
+
+def _sorted(nodes: Iterable[Node]) -> list[Node]:
+    return sorted(nodes, key=attrgetter("order"))
+
+
+def _reached(edge: Edge, caller: Node) -> str:
+    if edge.overrides:
+        return f"overrides `{caller.symbol.qualname}`"
+    if edge.passed:
+        how = "defined in" if edge.callee.inner else "handed on by"
+        return f"is {how} `{caller.symbol.qualname}`"
+    return f"is called by `{caller.symbol.qualname}`"
+
+
+class _Patterns:
+    """Patterns of names of functions. Without a module, one without a dot is the name of any function or method."""
+
+    def __init__(self, patterns: Iterable[str], modules: Mapping[str, str]) -> None:
+        self._modules = modules
+        self._qualified = _any_of(p for p in patterns if ":" in p)
+        self._dotted = _any_of(p for p in patterns if ":" not in p and "." in p)
+        self._bare = _any_of(p for p in patterns if ":" not in p and "." not in p)
+
+    def match(self, symbol: Symbol) -> bool:
+        if self._bare is not None and self._bare.match(symbol.name):
+            return True
+        if self._dotted is not None and self._dotted.match(symbol.qualname):
+            return True
+        if self._qualified is None:
+            return False
+        module = self._modules.get(symbol.path, module_name(symbol.path, ()))
+        return self._qualified.match(f"{module}:{symbol.qualname}") is not None
+
+
+def _any_of(patterns: Iterable[str]) -> re.Pattern[str] | None:
+    parts = [translate(pattern) for pattern in patterns]
+    return re.compile("|".join(parts)) if parts else None
+
+
+# ---------------------------------------------------------------------- as bytes
+
+
+def dump(found: Mapping[str, FunctionHeat]) -> bytes:
+    """The heats of a file."""
+    data = {qualname: [known.heat, known.reason, *(known.source or ())] for qualname, known in sorted(found.items())}
+    return json.dumps(data, separators=(",", ":")).encode()
+
+
+def load(data: bytes) -> dict[str, FunctionHeat]:
+    """What :func:`dump` was given."""
+    return {
+        qualname: FunctionHeat(Heat(heat), reason, Symbol(*source) if source else None)
+        for qualname, (heat, reason, *source) in json.loads(data).items()
+    }

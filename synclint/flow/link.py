@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from synclint.finding import Confidence
 from synclint.flow.conventions import counts_for, is_side_file
+from synclint.flow.heat import Heats
 from synclint.flow.lattice import UNKNOWN, element_value, join_all
 from synclint.flow.nn_modules import is_nn_module
 from synclint.flow.origins import Attribute, Called, Defined, Element, Held, Named, Origin, Passed
@@ -29,13 +30,15 @@ Binding = Mapping[str, Value]
 
 class InProject(NamedTuple):
     """Where a file stands: who answers for the others, the project's root (absolute), the file's path in it, with
-    slashes, the dotted name of its module, and the digest of the text that was parsed (empty if it could not be)."""
+    slashes, the dotted name of its module, the digest of the text that was parsed (empty if it could not be), and how
+    hot the project's functions are (None: by the calls within the file)."""
 
     linker: Linker
     root: str
     path: str
     module: str
     digest: bytes = b""
+    heats: Heats | None = None
 
 
 class _Callee(NamedTuple):

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from synclint.finding import Confidence, Heat
 from synclint.flow import expressions as _expressions  # noqa: F401 - fills the dispatch table
-from synclint.flow import heat
 from synclint.flow import statements as _statements  # noqa: F401 - fills the dispatch table
 from synclint.flow.annotations import annotated
+from synclint.flow.file_heat import FileHeat
 from synclint.flow.frame import Frame
+from synclint.flow.heat import NO_NAMES, Names
 from synclint.flow.lattice import PENDING, UNKNOWN, join, join_all
+from synclint.flow.loops import Loops
 from synclint.flow.nn_modules import is_nn_module
 from synclint.flow.origins import Attribute, Defined, Held, Origin, Passed, called
 from synclint.flow.parameters import bind_arguments, bind_conventions, in_the_light_of_calls
@@ -57,6 +59,7 @@ class ModuleFlow:
         path: str = "",
         name: str = "",
         place: InProject | None = None,
+        names: Names = NO_NAMES,
     ) -> None:
         if place is not None:
             path, name = place.path, place.module
@@ -67,6 +70,8 @@ class ModuleFlow:
         self.record = build(self.path, self.tree, name)
         self.wanted = wanted
         self.torch = torch or ASSUMED_TORCH
+        self.heat = FileHeat(self, None if place is None else place.heats, names)
+        self.loops = Loops(source)
         self.linker = None if place is None else place.linker
         self.calls: dict[ast.Call, Call] | None = None
         self.frames: type[Frame] = Frame
@@ -85,7 +90,7 @@ class ModuleFlow:
                         self.owners[qualname] = statement.name
             elif isinstance(statement, FUNCTION):
                 self.function_nodes[statement.name] = statement
-        self.module_scope = Scope("", None, None, None, *heat.MODULE)
+        self.module_scope = Scope("", None, None, None, Heat.COLD)
         self._project = self.linker.project if self.linker is not None else _alone(self.path, self.record)
         self._defined = {
             **{name: Value(Kind.CLASS, ref=self.symbol(name)) for name in self.record.classes},
@@ -104,12 +109,12 @@ class ModuleFlow:
     def analyse(self, coldest: Heat = Heat.COLD) -> list[Site]:
         """The sites in source order. Functions below ``coldest`` are interpreted only where others ask about them."""
         self._execute_definitions()
-        heats = heat.heat_map(self)
         for qualname in sorted(self.function_nodes, key=self._order):
-            if heats.get(qualname, heat.UNKNOWN)[0] >= coldest or self.function_nodes[qualname].name == "__init__":
+            # Constructors say where attributes live.
+            if self.function_nodes[qualname].name == "__init__" or self.heat.hottest(qualname) >= coldest:
                 self.result(qualname)
-        heat.set_heat(heats, [site.scope for site in self.sites.values()])
-        found = [site for site in self.sites.values() if site.scope.heat >= coldest]
+        self.heat.fill_in([site.scope for site in self.sites.values()])
+        found = [site for site in self.sites.values() if site.heat >= coldest]
         return sorted(found, key=lambda site: (site.node.lineno, site.node.col_offset, site.operation))
 
     def summarise(self) -> Summary:
@@ -125,7 +130,7 @@ class ModuleFlow:
         frame.execute(self.tree.body)
         self.sites.update(frame.sites)
         for name, node in self.class_nodes.items():
-            scope = Scope(name, node, node, self.module_scope, *heat.MODULE)
+            scope = Scope(name, node, node, self.module_scope, Heat.COLD)
             body = self.frames(self, scope, {})
             body.execute([s for s in node.body if not isinstance(s, FUNCTION)])
             self.sites.update(body.sites)
@@ -247,6 +252,13 @@ class ModuleFlow:
         key = (owner.name, scope.qualname, name)
         known = self._assigned.get(key)
         self._assigned[key] = value if known is None else join(known, value)
+
+    def line_of(self, function: Symbol) -> int:
+        """Where a function of the project begins; where that is not known, 1."""
+        if function.path == self.path and function.qualname in self.function_nodes:
+            return self.function_nodes[function.qualname].lineno
+        record = self._project.function_record(function)
+        return 1 if record is None else record.line
 
     # Functions
 
@@ -370,12 +382,14 @@ def analyse(
     torch: tuple[int, int] | None = None,
     coldest: Heat = Heat.COLD,
     place: InProject | None = None,
+    names: Names = NO_NAMES,
 ) -> tuple[ModuleFlow, list[Site]]:
     """The sites of one file that are at least as hot as ``coldest``, in source order.
 
+    ``names`` is what the project says of the heat of functions, for a file that stands alone.
     Raises SourceError when it cannot be parsed.
     """
-    module = ModuleFlow(source, wanted, torch, place=place)
+    module = ModuleFlow(source, wanted, torch, place=place, names=names)
     return module, module.analyse(coldest)
 
 

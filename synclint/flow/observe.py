@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from synclint.finding import Confidence
-from synclint.flow import heat
 from synclint.flow.frame import Frame, answer_to
+from synclint.flow.heat import NO_NAMES, Names
 from synclint.flow.lattice import UNKNOWN
 from synclint.flow.module import ModuleFlow
 
 if TYPE_CHECKING:
     from synclint.flow.link import InProject
+    from synclint.flow.regions import Region
     from synclint.flow.site import FunctionNode, Scope, Site
     from synclint.flow.values import Value
     from synclint.source import Source
@@ -48,7 +49,7 @@ class Observation:
     ``values`` are those of expressions; of a part of a condition, before the condition is taken to be true or false.
     ``bound`` is what a statement made of a name, or of a path such as ``self.x``; ``setters`` are the lines that set a
     name in a function or class (None: the module). ``parameters`` are as the function starts; ``results`` are what it
-    returns. ``reached`` are the statements that were interpreted.
+    returns. ``reached`` are the statements that were interpreted, ``regions`` the parts of functions that they are in.
     """
 
     def __init__(self, flow: ModuleFlow) -> None:
@@ -61,19 +62,24 @@ class Observation:
         self.results: dict[FunctionNode, Value] = {}
         self.scopes: dict[FunctionNode, Scope] = {}
         self.reached: dict[ast.stmt, Scope] = {}
+        self.regions: dict[ast.stmt, Region | None] = {}
         self.operations: dict[tuple[ast.expr, str], Operation] = {}
 
     def analyse(self) -> None:
         self.flow.frames = _observed(self)
         self.sites = tuple(self.flow.analyse())
-        heat.set_heat(heat.heat_map(self.flow), {*self.scopes.values(), *self.reached.values()})
+        self.flow.heat.fill_in({*self.scopes.values(), *self.reached.values()})
 
 
 def observe(
-    source: Source, wanted: frozenset[str], torch: tuple[int, int] | None, place: InProject | None = None
+    source: Source,
+    wanted: frozenset[str],
+    torch: tuple[int, int] | None,
+    place: InProject | None = None,
+    names: Names = NO_NAMES,
 ) -> Observation:
     """Interprets a file as ``flow.module.analyse`` does. Raises SourceError when it cannot be parsed."""
-    observation = Observation(ModuleFlow(source, wanted, torch, place=place))
+    observation = Observation(ModuleFlow(source, wanted, torch, place=place, names=names))
     observation.analyse()
     return observation
 
@@ -105,6 +111,7 @@ def _observed(observation: Observation) -> type[Frame]:
                     return
                 if self.recording:
                     observation.reached[statement] = self.scope
+                    observation.regions[statement] = self.region
                 super().execute([statement])
 
         def run_function(self, node: FunctionNode) -> Value:

@@ -19,6 +19,7 @@ def run_nested(frame: Frame, node: FunctionNode) -> None:
     scope = Scope(qualname, node, outer.owner, outer)
     inner = frame.module.frames(frame.module, scope, dict(frame.env), recording=frame.recording)
     inner.paths, inner.allowed, inner.default_device = set(frame.paths), frame.allowed, frame.default_device
+    inner.region, inner.meant = frame.region, frame.meant
     inner.owner = None  # its first parameter is no receiver
     bind_conventions(inner, node)
     inner.owner, inner.receiver = frame.owner, frame.receiver

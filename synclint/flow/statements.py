@@ -6,15 +6,18 @@ import ast
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from synclint.flow import regions
 from synclint.flow.annotations import annotated
 from synclint.flow.dispatch import EXECUTE
 from synclint.flow.expressions import binary, bind_target, truth
 from synclint.flow.frame import Environment, Frame, merge_into
+from synclint.flow.guards import branches
 from synclint.flow.iteration import read_elements
 from synclint.flow.lattice import OBJECT, UNKNOWN, element_value
 from synclint.flow.parameters import field
 from synclint.flow.places import as_device
 from synclint.flow.refine import narrow, refine
+from synclint.flow.regions import innermost
 from synclint.flow.scopes import run_nested
 from synclint.flow.values import Kind, Value
 from synclint.index.build import FUNCTION
@@ -58,6 +61,11 @@ def _augmented_assign(frame: Frame, node: ast.AugAssign) -> None:
 
 def _expression(frame: Frame, node: ast.Expr) -> None:
     frame.value(node.value)
+    if isinstance(node.value, ast.Call):
+        mode = regions.debug_mode(node.value)
+        if mode is not None:
+            frame.meant = mode.meant
+            frame.region = innermost(frame.region, mode.region)
 
 
 def _return(frame: Frame, node: ast.Return) -> None:
@@ -86,16 +94,17 @@ def _assert(frame: Frame, node: ast.Assert) -> None:
 
 def _if(frame: Frame, node: ast.If) -> None:
     truth(frame, node.test, "if")
+    found = branches(node, frame.method)
     before = frame.env
     frame.env = dict(before)
     when_true = narrow(frame, node.test, True)
-    frame.execute(node.body)
+    frame.execute_in(found.body, node.body)
     ends = [] if frame.dead else [frame.env]
     frame.dead = False
     frame.env = dict(before)
     frame.statement = node
     when_false = narrow(frame, node.test, False)
-    frame.execute(node.orelse)
+    frame.execute_in(found.other, node.orelse)
     if not frame.dead:
         ends.append(frame.env)
     # What the guard said holds no longer where both paths meet, unless one of them assigned.
@@ -112,6 +121,7 @@ def _if(frame: Frame, node: ast.If) -> None:
             frame.env[name] = before[name]
         else:
             frame.env.pop(name, None)
+    frame.region = innermost(frame.region, found.after)
 
 
 def _loop(frame: Frame, start: Callable[[], None], body: Sequence[ast.stmt], node: ast.stmt) -> list[Environment]:
@@ -158,7 +168,9 @@ def _for(frame: Frame, node: ast.For | ast.AsyncFor) -> None:
     iterable = frame.value(node.iter)
     element = element_value(iterable)
     sites = set(frame.sites)
+    outer, frame.region = frame.region, innermost(frame.region, frame.module.loops.region(node))
     leaving = _loop(frame, lambda: bind_target(frame, node.target, element), node.body, node)
+    frame.region = outer
     frame.statement = node
     read_elements(frame, node.iter, node.target, sites)
     frame.execute(node.orelse)
@@ -170,7 +182,9 @@ def _while(frame: Frame, node: ast.While) -> None:
         truth(frame, node.test, "while")
         refine(frame, node.test, True)
 
+    outer, frame.region = frame.region, innermost(frame.region, frame.module.loops.region(node))
     leaving = _loop(frame, start, node.body, node)
+    frame.region = outer
     endless = isinstance(node.test, ast.Constant) and bool(node.test.value)
     frame.dead = endless
     if not endless:
@@ -190,18 +204,20 @@ def _continue(frame: Frame, node: ast.Continue) -> None:
 
 
 def _with(frame: Frame, node: ast.With | ast.AsyncWith) -> None:
-    allowed, default = frame.allowed, frame.default_device
+    allowed, default, region = frame.allowed, frame.default_device, frame.region
     for item in node.items:
         value = frame.value(item.context_expr)
         name = dotted_name(item.context_expr.func) if isinstance(item.context_expr, ast.Call) else None
-        if name is not None and name.rpartition(".")[2] in _ALLOWS_WAITS:
-            frame.allowed += 1
+        if name is not None:
+            if name.rpartition(".")[2] in _ALLOWS_WAITS:
+                frame.allowed += 1
+            frame.region = innermost(frame.region, regions.context(frame.module.external(name), node.lineno))
         if value.kind is Kind.DEVICE:
             frame.default_device = as_device(value)
         if item.optional_vars is not None:
             bind_target(frame, item.optional_vars, value if value.kind is not Kind.DEVICE else UNKNOWN)
     frame.execute(node.body)
-    frame.allowed, frame.default_device = allowed, default
+    frame.allowed, frame.default_device, frame.region = allowed, default, region
 
 
 def _try(frame: Frame, node: Any) -> None:
@@ -218,7 +234,7 @@ def _try(frame: Frame, node: Any) -> None:
         frame.dead = False
         if handler.name:
             frame.env[handler.name] = OBJECT
-        frame.execute(handler.body)
+        frame.execute_in(regions.handler(handler), handler.body)
         if not frame.dead:
             ends.append(frame.env)
     frame.env, frame.dead = after, dead
@@ -257,7 +273,7 @@ def _match(frame: Frame, node: Any) -> None:
             refine(frame, case.guard, True)
         elif isinstance(case.pattern, ast.MatchAs) and case.pattern.pattern is None:
             exhaustive = True
-        frame.execute(case.body)
+        frame.execute_in(None, case.body)
         if not frame.dead:
             ends.append(frame.env)
     if not exhaustive:

@@ -55,6 +55,10 @@ class Project:
             self._found[key] = self._find(dotted, near, frozenset())
         return self._found[key]
 
+    def member(self, path: str, dotted: str) -> Symbol | Variable | None:
+        """What a dotted name means at the top level of a file, as written there."""
+        return self._member(path, dotted.split("."), frozenset())
+
     def _find(self, dotted: str, near: str, asked: frozenset[tuple[str, str]]) -> Symbol | Variable | None:
         parts = dotted.split(".")
         for end in range(len(parts) - 1, 0, -1):

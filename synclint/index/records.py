@@ -26,8 +26,7 @@ class Symbol(NamedTuple):
 class FunctionRecord:
     """A function or method. ``qualname`` is dotted (``Model.forward``); ``decorators`` are dotted names.
 
-    ``positional`` are the parameters that an argument without a name can reach, the receiver included; ``calls``
-    the dotted names that the body calls or, for ``self.name``, mentions, as written.
+    ``positional`` are the parameters that an argument without a name can reach, the receiver included.
     """
 
     qualname: str
@@ -35,7 +34,6 @@ class FunctionRecord:
     parameters: tuple[str, ...]
     decorators: tuple[str, ...] = ()
     positional: int = 0
-    calls: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 _TABLES = """
-CREATE TABLE meta (version TEXT);
+CREATE TABLE meta (version TEXT, generation INTEGER);
 CREATE TABLE files (path TEXT PRIMARY KEY, mtime INTEGER, size INTEGER, digest BLOB, module TEXT,
     record BLOB, summary BLOB, edges BLOB);
 CREATE TABLE calls (name TEXT, path TEXT);
 CREATE TABLE owners (name TEXT, path TEXT, class TEXT);
+CREATE TABLE heats (path TEXT, key BLOB, heats BLOB, PRIMARY KEY (path, key));
 CREATE TABLE answers (path TEXT PRIMARY KEY, key BLOB, answer BLOB);
 CREATE INDEX calls_by_name ON calls (name);
 CREATE INDEX calls_by_path ON calls (path);
@@ -93,7 +94,7 @@ class Store:
         for statement in _TABLES.split(";"):
             if statement.strip():
                 connection.execute(statement)
-        connection.execute("INSERT INTO meta VALUES (?)", (version,))
+        connection.execute("INSERT INTO meta VALUES (?, 0)", (version,))
         connection.execute("COMMIT")
 
     def close(self) -> None:
@@ -113,11 +114,14 @@ class Store:
         run = self._connection.execute
         run("BEGIN IMMEDIATE")
         try:
+            changed = 0
             for path in removed:
                 self._forget(path)
+                changed += 1
             for path, stamp in touched:
                 run("UPDATE files SET mtime = ?, size = ? WHERE path = ?", (*stamp, path))
             for entry in entries:
+                changed += self._column("edges", entry.path) != entry.edges
                 self._forget(entry.path)
                 known = entry.known
                 run(
@@ -127,6 +131,9 @@ class Store:
                 many = self._connection.executemany
                 many("INSERT INTO calls VALUES (?, ?)", [(name, entry.path) for name in entry.calls])
                 many("INSERT INTO owners VALUES (?, ?, ?)", [(name, entry.path, of) for name, of in entry.owners])
+            if changed:
+                run("DELETE FROM heats")
+                run("UPDATE meta SET generation = generation + 1")
         except BaseException:
             run("ROLLBACK")
             raise
@@ -146,9 +153,10 @@ class Store:
         row = self._connection.execute(f"SELECT {name} FROM files WHERE path = ?", (path,)).fetchone()
         return None if row is None else row[0]
 
-    def edges(self) -> list[tuple[str, bytes]]:
-        """The part of every entry that says which functions call which, by path."""
-        return self._connection.execute("SELECT path, edges FROM files ORDER BY path").fetchall()
+    def edges(self) -> tuple[int, list[tuple[str, bytes]]]:
+        """The part of every entry that says which functions call which, by path; and the number of their generation."""
+        rows = self._connection.execute("SELECT generation, path, edges FROM meta, files ORDER BY path").fetchall()
+        return (rows[0][0] if rows else 0), [(path, edges) for _, path, edges in rows]
 
     def callers(self, name: str) -> list[str]:
         """The files with a call by this name, sorted."""
@@ -159,6 +167,26 @@ class Store:
         """(path, class) of every class with an attribute of this name, sorted."""
         rows = self._connection.execute("SELECT path, class FROM owners WHERE name = ? ORDER BY path, class", (name,))
         return rows.fetchall()
+
+    # Heats: what was computed from all edges, for each key; gone as soon as any edge changes
+
+    def generation(self) -> int:
+        """How often the edges have changed."""
+        number: int = self._connection.execute("SELECT generation FROM meta").fetchone()[0]
+        return number
+
+    def heats(self, path: str, key: bytes) -> bytes | None:
+        row = self._connection.execute("SELECT heats FROM heats WHERE path = ? AND key = ?", (path, key)).fetchone()
+        return None if row is None else row[0]
+
+    def keep_heats(self, generation: int, key: bytes, heats: Iterable[tuple[str, bytes]]) -> None:
+        """Keeps (path, heats) pairs, unless the edges have changed since they were of this generation."""
+        run = self._connection.execute
+        run("BEGIN IMMEDIATE")
+        if run("SELECT generation FROM meta").fetchone() == (generation,):
+            rows = ((path, key, data) for path, data in heats)
+            self._connection.executemany("INSERT OR REPLACE INTO heats VALUES (?, ?, ?)", rows)
+        run("COMMIT")
 
     # Answers: what was concluded from all files, good as long as none of them changes
 

@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING
 from synclint.finding import Confidence, Direction, Finding, Heat, Step
 
 if TYPE_CHECKING:
+    import ast
+
     from synclint.config import Settings
+    from synclint.flow.heat import Names
     from synclint.flow.link import InProject
     from synclint.flow.module import ModuleFlow
-    from synclint.flow.site import Site
+    from synclint.flow.regions import Region
+    from synclint.flow.site import Scope, Site
     from synclint.flow.values import Why
     from synclint.lint.file import FileFacts
     from synclint.lint.rule import Report, Rule
@@ -108,7 +112,7 @@ def check_source(
     suppressions = _may_suppress(source.data.lower())
     minimum = Confidence.POSSIBLE if suppressions else settings.confidence
     coldest = Heat.COLD if suppressions else settings.heat
-    flow, found = analyse(source, frozenset(claims), settings.target_torch, coldest, place)
+    flow, found = analyse(source, frozenset(claims), settings.target_torch, coldest, place, heat_names(settings))
     sites = tuple(found)
     file = FileFacts(source, flow, settings)
     findings = []
@@ -120,6 +124,13 @@ def check_source(
             if finding is not None:
                 findings.append(finding)
     return sorted(findings, key=Finding.sort_key)
+
+
+def heat_names(settings: Settings) -> Names:
+    """What the settings say of the heat of functions."""
+    from synclint.flow.heat import Names
+
+    return Names(settings.entry_points, settings.cold_functions)
 
 
 def _may_suppress(lowered: bytes) -> bool:
@@ -151,10 +162,10 @@ def _finding(rule: Rule, site: Site, report: Report, file: FileFacts) -> Finding
         end_line=end_line,
         end_column=end_column,
         direction=Direction(site.fact.direction),
-        heat=site.scope.heat,
+        heat=site.heat,
         confidence=site.confidence,
         header=(source.position(first)[0], source.position(max(first, last - 1))[0]),
-        why=_chain(site, line, file.flow),
+        why=_chain(site, file.flow),
         help=report.help,
         fix=report.fix,
         alternatives=report.alternatives,
@@ -162,7 +173,7 @@ def _finding(rule: Rule, site: Site, report: Report, file: FileFacts) -> Finding
     )
 
 
-def _chain(site: Site, line: int, flow: ModuleFlow) -> tuple[Step, ...]:
+def _chain(site: Site, flow: ModuleFlow) -> tuple[Step, ...]:
     steps: list[Step] = []
     for name in _EXPLAINING:
         value = site.operands.get(name)
@@ -171,10 +182,12 @@ def _chain(site: Site, line: int, flow: ModuleFlow) -> tuple[Step, ...]:
         for step in steps_of(value.why, flow):
             if step not in steps:
                 steps.append(step)
-    if site.scope.heat_reason:
-        node = site.scope.node
-        steps.append(Step(flow.source.path, line if node is None else node.lineno, site.scope.heat_reason))
-    return tuple(steps)
+    return (*steps, *why_hot(flow, site.scope, site.region, site.statement))
+
+
+def why_hot(flow: ModuleFlow, scope: Scope, region: Region | None, statement: ast.stmt) -> list[Step]:
+    """Why a statement is as hot as it is, the nearest reason first."""
+    return [Step(flow.shown(link.path), link.line, link.text) for link in flow.heat.why(scope, region, statement)]
 
 
 def steps_of(why: Why, flow: ModuleFlow) -> list[Step]:

@@ -39,9 +39,7 @@ class FileFacts:
 
         if self._barriers is None:
             self._barriers = Barriers(self.flow.tree, self.source.data)
-        outermost = scope
-        while outermost.parent is not None and outermost.parent.node is not None:
-            outermost = outermost.parent
+        outermost = scope.outermost
         function = None if isinstance(outermost.node, ast.ClassDef) else outermost.node
         return self._barriers.around(function, outermost.owner)
 

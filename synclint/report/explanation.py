@@ -88,9 +88,13 @@ class _Page:
 
     def _scope(self, one: Explained) -> Iterator[str]:
         where = f"in `{one.scope}`" if one.scope else "outside of functions"
-        reason = f"{self.source.path}:{one.heat_line}: {one.heat_reason}" if one.heat_reason else ""
         heat = one.heat.name.lower()
-        yield from self._wrapped("  ", f"{where}: {heat}; {reason or 'nothing says how often it runs'}")
+        if not one.why_hot:
+            yield from self._wrapped("  ", f"{where}: {heat}; nothing says how often it runs")
+        first = f"{where}: {heat}; "
+        for step in one.why_hot:
+            yield from self._wrapped("  ", f"{first}{step.path}:{step.line}: {step.text}")
+            first = "  "
 
     # ------------------------------------------------------------------ expressions
 
@@ -219,7 +223,7 @@ def render_json(explanation: Explanation) -> str:
     """One object.
 
     ``path``, ``first_line``, ``last_line``, ``column`` (or null): what was asked. ``notes``: about the whole file.
-    ``statements``: each with ``first_line``, ``last_line``, ``scope``, ``heat``, ``heat_reason``, ``state`` (``""``, or
+    ``statements``: each with ``first_line``, ``last_line``, ``scope``, ``heat``, ``why_hot``, ``state`` (``""``, or
     why it was not interpreted), ``left_out``, ``expressions`` and ``operations``. Places are 1-based, columns in code
     points, ends exclusive.
     """
@@ -240,7 +244,7 @@ def _statement(one: Explained, path: str) -> dict[str, Any]:
         "last_line": one.last,
         "scope": one.scope,
         "heat": one.heat.name.lower(),
-        "heat_reason": {"path": path, "line": one.heat_line, "text": one.heat_reason} if one.heat_reason else None,
+        "why_hot": [{"path": step.path, "line": step.line, "text": step.text} for step in one.why_hot],
         "state": one.state,
         "left_out": one.left_out,
         "expressions": [_expression(expression, path) for expression in one.expressions],

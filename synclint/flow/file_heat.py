@@ -1,0 +1,111 @@
+"""How hot the parts of one file are, in the light of its project, and why."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from synclint.finding import Heat
+from synclint.flow.callgraph import call_graph
+from synclint.flow.conventions import is_compiler
+from synclint.flow.heat import NO_NAMES, UNKNOWN, FunctionHeat, Heats, Names, heats, stays_cold
+from synclint.flow.mentions import outline
+from synclint.flow.outline import LOCALS
+from synclint.flow.values import Why
+from synclint.index.build import FUNCTION
+
+if TYPE_CHECKING:
+    import ast
+
+    from synclint.flow.module import ModuleFlow
+    from synclint.flow.regions import Region
+    from synclint.flow.site import Scope
+
+_COMPILED = re.compile(rb"torch\.compile\(\s*([\w.]+)")
+
+
+class FileHeat:
+    """The heat of the functions and sites of a file.
+
+    ``project`` answers for all files of the project; without it the file stands alone, and ``names`` is what the
+    project says of its functions.
+    """
+
+    def __init__(self, flow: ModuleFlow, project: Heats | None = None, names: Names = NO_NAMES) -> None:
+        self._flow = flow
+        self._project = project
+        self._names = names
+
+    @cached_property
+    def _heats(self) -> Heats:
+        flow = self._flow
+        if self._project is not None:
+            return self._project
+        graph = call_graph({flow.path: outline(flow.source, flow.record)})
+        found = heats(graph, self._names, {flow.path: flow.record.name})
+        return Heats(lambda path: found.get(path, {}))
+
+    def hottest(self, qualname: str) -> Heat:
+        """The heat that no part of a function exceeds."""
+        if self._flow.loops.any_in(self._flow.function_nodes[qualname]):
+            return Heat.HOT
+        return max(self._of(qualname).heat, self._of(self._inner(qualname)).heat)
+
+    def fill_in(self, scopes: Iterable[Scope]) -> None:
+        """Sets the heat of scopes; functions in functions are as hot as these, unless they may outlive them."""
+        for scope in scopes:
+            name = self._name(scope)
+            if name is not None:
+                known = self._of(name)
+                scope.heat = known.heat
+                scope.stays_cold = known.heat is Heat.COLD and stays_cold(name)
+
+    def why(self, scope: Scope, region: Region | None, statement: ast.stmt) -> list[Why]:
+        """Why a statement is as hot as it is, the nearest reason first."""
+        name = self._name(scope)
+        steps = []
+        if name is not None and self._is_compiled(scope.outermost.qualname):
+            text = f"`{name}` is compiled by `torch.compile`: a wait breaks the graph"
+            steps.append(Why(self._flow.function_nodes[scope.outermost.qualname].lineno, text))
+        if region is not None and scope.heat_within(region) is region.heat:
+            return [*steps, Why(region.line, region.text)]
+        if name is None:
+            return [Why(statement.lineno, "runs when the module is imported")]
+        for symbol, text in self._heats.chain(self._flow.symbol(name)):
+            steps.append(Why(self._flow.line_of(symbol), text, path=symbol.path))
+        return steps
+
+    def _of(self, name: str) -> FunctionHeat:
+        return self._heats.of_file(self._flow.path).get(name, UNKNOWN)
+
+    def _inner(self, qualname: str) -> str:
+        """What stands for the functions in a function, where these have a heat of their own; else the function."""
+        inner = f"{qualname}.{LOCALS}"
+        return inner if inner in self._heats.of_file(self._flow.path) else qualname
+
+    def _name(self, scope: Scope) -> str | None:
+        """The function that a scope is as hot as; None for the module and classes."""
+        outermost = scope.outermost
+        if not isinstance(outermost.node, FUNCTION):
+            return None
+        return outermost.qualname if scope is outermost else self._inner(outermost.qualname)
+
+    # torch.compile
+
+    def _is_compiled(self, qualname: str) -> bool:
+        """Whether a function is decorated with, or passed to, ``torch.compile`` in this file."""
+        record = self._flow.record
+        owner, _, name = qualname.rpartition(".")
+        known = record.classes.get(owner)
+        function = record.functions.get(name) if known is None else known.methods.get(name)
+        decorators = list(function.decorators) if function is not None else []
+        if known is not None and name == "forward":
+            decorators += known.decorators
+        mentions = (f"self.{name}", f"cls.{name}", qualname) if owner else (name,)
+        return any(map(is_compiler, decorators)) or not self._compiled.isdisjoint(mentions)
+
+    @cached_property
+    def _compiled(self) -> frozenset[str]:
+        return frozenset(text.decode() for text in _COMPILED.findall(self._flow.source.data))
