@@ -281,7 +281,7 @@ def _class(frame: Frame, node: ast.ClassDef) -> None:
 
 
 def _import(frame: Frame, node: ast.Import | ast.ImportFrom) -> None:
-    for name, dotted in imported_names(node):
+    for name, dotted in imported_names(node, frame.module.record.package):
         frame.env[name] = Value(Kind.EXTERNAL, ref=dotted)
 
 
