@@ -51,6 +51,11 @@ def test_the_name_of_a_module_starts_at_its_outermost_package(path: str, name: s
         ("utils", "tests/test_model.py", "tests/utils.py"),
         ("pkg.missing", "setup.py", None),
         ("torch", "setup.py", None),
+        (".utils", "scripts/train.py", "scripts/utils.py"),
+        ("..scripts.utils", "tests/test_model.py", "scripts/utils.py"),
+        ("..src.pkg", "tests/test_model.py", "src/pkg/__init__.py"),
+        ("....utils", "tests/test_model.py", None),
+        (".utils", "setup.py", None),
     ],
 )
 def test_a_module_is_found_by_any_name_it_can_be_imported_by(name: str, near: str, path: str | None) -> None:

@@ -83,7 +83,7 @@ class ModuleFlow:
             elif isinstance(statement, FUNCTION):
                 self.function_nodes[statement.name] = statement
         self.module_scope = Scope("", None, None, None, *heat.MODULE)
-        self._project = self.linker.project if self.linker is not None else _alone(self.path, self.record)
+        self._project = _project(self.path, self.record, source, place)
         self._defined = {
             **{name: Value(Kind.CLASS, ref=self.symbol(name)) for name in self.record.classes},
             **{name: Value(Kind.FUNCTION, ref=self.symbol(name)) for name in self.record.functions},
@@ -343,8 +343,14 @@ class ModuleFlow:
         return general if known is PENDING or known.kind is Kind.UNKNOWN else known
 
 
-def _alone(path: str, record: ModuleRecord) -> Project:
-    return Project(Packages([path]), lambda asked: record if asked == path else None)
+def _project(path: str, record: ModuleRecord, source: Source, place: InProject | None) -> Project:
+    """The project with the file as it is at hand: there may be none, or one that knows another text of it, or none."""
+    if place is None:
+        return Project(Packages([path]), lambda asked: record if asked == path else None)
+    known = place.linker.project
+    if place.digest == source.digest:
+        return known
+    return Project(known.packages, lambda asked: record if asked == path else known.record(asked))
 
 
 def promised(frame: Frame, node: FunctionNode, result: Value) -> Value:

@@ -48,7 +48,7 @@ class Project:
 
     def find(self, dotted: str, near: str) -> Symbol | Variable | None:
         """What an absolute dotted name means in the file ``near``; None when it is not of the project."""
-        if dotted.partition(".")[0] not in self.packages.tops:
+        if dotted.partition(".")[0] not in self.packages.tops and not dotted.startswith("."):
             return None
         key = (dotted, near)
         if key not in self._found:
@@ -56,9 +56,11 @@ class Project:
         return self._found[key]
 
     def _find(self, dotted: str, near: str, asked: frozenset[tuple[str, str]]) -> Symbol | Variable | None:
-        parts = dotted.split(".")
+        relative = dotted.lstrip(".")
+        dots = dotted[: len(dotted) - len(relative)]
+        parts = relative.split(".")
         for end in range(len(parts) - 1, 0, -1):
-            path = self.packages.find(".".join(parts[:end]), near)
+            path = self.packages.find(dots + ".".join(parts[:end]), near)
             if path is not None:
                 return self._member(path, parts[end:], asked)
         return None
