@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Answers:
     """The findings of the files of one project. ``states`` tell what its files say from anything else they could say:
     for the code itself (under the empty name), and for each folder of tests, examples or the like. ``read`` are the
-    files that have a part in that; nothing is kept of others, such as notebooks."""
+    files that have a part in that; nothing is kept of others, such as scripts without the ending."""
 
     def __init__(self, store: Store, states: dict[str, str], read: frozenset[str], rules: Iterable[Rule]) -> None:
         self._store = store

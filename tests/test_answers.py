@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -139,25 +138,19 @@ def test_paths_are_relative_to_where_one_is(root: Path, monkeypatch: pytest.Monk
     assert [step.path for step in findings(root, settings)[0].why][:2] == ["made.py", "read.py"]
 
 
-def test_a_notebook_is_read_again(root: Path) -> None:
-    def notebook(code: str) -> None:
-        cell = {"cell_type": "code", "source": code, "metadata": {}, "outputs": [], "execution_count": None}
-        kernel = {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}}
-        content = {"cells": [cell], "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
-        (root / "book.ipynb").write_text(json.dumps(content))
+def test_a_script_of_another_name_is_read_again(root: Path) -> None:
+    """Its name does not make it a part of the project, which so says nothing about its content."""
 
     def lines() -> list[int]:
-        settings = Settings(root=root, heat=Heat.COLD)
-        outcomes = lint_files([(root / "book.ipynb", settings)], Fixing(), 1)
+        outcomes = lint_files([(root / "script", Settings(root=root, heat=Heat.COLD))], Fixing(), 1)
         return [one.line for outcome in outcomes for one in outcome.findings]
 
     code = "import torch\nfrom pkg.made import make\nclass A:\n    def get(self):\n        return make()\n"
-    notebook(code + "A().get().item()\n")
-    first = lines()
-    assert len(first) == 1
-    notebook(code + "\n\nA().get().item()\n")
-    assert lines() == [first[0] + 2]
-    notebook(code)
+    (root / "script").write_text(code + "A().get().item()\n")
+    assert lines() == [6]
+    (root / "script").write_text(code + "\n\nA().get().item()\n")
+    assert lines() == [8]
+    (root / "script").write_text(code)
     assert lines() == []
 
 
