@@ -10,7 +10,7 @@ from zlib import crc32
 
 _ALLOWED = {
     "synclint.finding": {"Applicability", "Confidence", "Direction", "Edit", "Finding", "Fix", "Heat", "Step"},
-    "synclint.flow.origins": {"Attribute", "Called", "Defined", "Element", "Held", "Named", "Passed"},
+    "synclint.flow.origins": {"Attribute", "Called", "Defined", "Element", "Held", "Named", "Passed", "Super"},
     "synclint.flow.summary": {"Call", "Summary"},
     "synclint.flow.values": {"Dtype", "Kind", "Place", "Why", "_restored"},
     "synclint.index.records": {"ClassRecord", "FunctionRecord", "ModuleRecord", "Symbol"},

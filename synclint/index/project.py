@@ -48,12 +48,16 @@ class Project:
 
     def find(self, dotted: str, near: str) -> Symbol | Variable | None:
         """What an absolute dotted name means in the file ``near``; None when it is not of the project."""
-        if dotted.partition(".")[0] not in self.packages.tops and not dotted.startswith("."):
+        if not self.knows(dotted):
             return None
         key = (dotted, near)
         if key not in self._found:
             self._found[key] = self._find(dotted, near, frozenset())
         return self._found[key]
+
+    def knows(self, dotted: str) -> bool:
+        """Whether a dotted name may be of the project, by how it begins."""
+        return dotted.partition(".")[0] in self.packages.tops or dotted.startswith(".")
 
     def _find(self, dotted: str, near: str, asked: frozenset[tuple[str, str]]) -> Symbol | Variable | None:
         relative = dotted.lstrip(".")
@@ -157,10 +161,23 @@ class Project:
 
     def method(self, symbol: Symbol, name: str) -> Method | None:
         """The method ``name`` of a class, inherited ones included."""
-        for at, record in self.ancestry(symbol):
-            if name in record.methods:
-                return Method(Symbol(at.path, f"{at.qualname}.{name}"), record.methods[name])
-        return None
+        return _method(self.ancestry(symbol), name)
+
+    def inherited(self, symbol: Symbol, name: str) -> Method | None:
+        """The method ``name`` that a class has from its bases, which ``super()`` calls."""
+        return _method(self.ancestry(symbol)[1:], name)
+
+    def items(self, symbol: Symbol) -> tuple[str, ...]:
+        """The attributes that the items of an instance are, if it is a tuple with named fields."""
+        record = self.class_record(symbol)
+        return record.fields if record is not None and "typing.NamedTuple" in record.bases else ()
+
+
+def _method(ancestry: tuple[Class, ...], name: str) -> Method | None:
+    for at, record in ancestry:
+        if name in record.methods:
+            return Method(Symbol(at.path, f"{at.qualname}.{name}"), record.methods[name])
+    return None
 
 
 def _merged(orders: list[list[Class]]) -> list[Class]:
