@@ -22,6 +22,7 @@ from synclint.index.project import Project, Variable
 from synclint.index.records import Symbol
 
 _DEPTH = 5
+_TARGET_DEPTH = 3  # at most, to find out which function a call reaches
 _MAX_CALLS = 60  # call sites of one parameter that are looked at
 
 Binding = Mapping[str, Value]
@@ -88,8 +89,8 @@ class Linker:
         self._results: dict[tuple[Symbol, int], Value] = {}
         self._attributes: dict[tuple[Symbol, str, int], Value] = {}
         self._parameters: dict[tuple[Symbol, str, int], Value] = {}
-        self._reaching: dict[str, dict[Symbol, list[_Reaching]]] = {}
-        self._calls: dict[Symbol, list[_Reaching]] = {}
+        self._reaching: dict[tuple[str, int], dict[Symbol, list[_Reaching]]] = {}
+        self._calls: dict[tuple[Symbol, int], list[_Reaching]] = {}
         self._owned_values: dict[tuple[str, int], Value] = {}
         self._like: dict[Symbol, bool] = {}
 
@@ -195,7 +196,7 @@ class Linker:
 
     def _agreed(self, function: Symbol, name: str, depth: int) -> Value:
         values = []
-        for path, call, arguments in self._calls_of(function)[:_MAX_CALLS]:
+        for path, call, arguments in self._calls_of(function, min(depth, _TARGET_DEPTH))[:_MAX_CALLS]:
             passed = arguments.get(name)
             if passed is None or (passed.kind is Kind.UNKNOWN and passed.origin is None):
                 continue
@@ -212,36 +213,37 @@ class Linker:
             agreed = agreed.replace(certainty=min(agreed.certainty, limit), sure=min(agreed.sure, limit))
         return agreed
 
-    def _calls_of(self, function: Symbol) -> list[_Reaching]:
+    def _calls_of(self, function: Symbol, depth: int) -> list[_Reaching]:
         """The calls that may reach a function: as such, or as the same method of a base."""
-        known = self._calls.get(function)
+        known = self._calls.get((function, depth))
         if known is None:
             name, owner = function.name, function.owner
             names = [name, owner.name] if name in ("__init__", "__call__", "forward") else [name]
             targets = [function]
             if owner.qualname:
                 targets += [Symbol(at.path, f"{at.qualname}.{name}") for at, _ in self.project.ancestry(owner)[1:]]
-            known = self._calls[function] = [
+            known = self._calls[function, depth] = [
                 call
                 for called in names
                 for target in targets
-                for call in self._calls_by_name(called).get(target, ())
+                for call in self._calls_by_name(called, depth).get(target, ())
                 if counts_for(call.path, function.path)
             ]
         return known
 
-    def _calls_by_name(self, name: str) -> dict[Symbol, list[_Reaching]]:
+    def _calls_by_name(self, name: str, depth: int) -> dict[Symbol, list[_Reaching]]:
         """The calls by a name, by the function that they reach."""
-        known = self._reaching.get(name)
+        known = self._reaching.get((name, depth))
         if known is None:
-            known = self._reaching[name] = {}
+            known = {}
             for path in self._callers(name):
                 summary = self._summary(path)
                 for call in summary.calls.get(name, ()) if summary is not None else ():
-                    callee = self._callee(call.target, _At(path, 3))
+                    callee = self._callee(call.target, _At(path, depth))
                     if callee is not None:
                         passed = self._bind(callee, call.arguments, dict(call.keywords))
                         known.setdefault(callee.function, []).append(_Reaching(path, call, passed))
+            self._reaching[name, depth] = known
         return known
 
     # Attributes
