@@ -47,7 +47,32 @@ def lint(
     return found
 
 
-def chain(finding: Finding, root: Path) -> list[tuple[str, int]]:
-    """The places that a finding's explanation names, but for the last, which is about heat."""
-    steps = [(os.path.relpath(step.path, root).replace(os.sep, "/"), step.line) for step in finding.why]
-    return steps
+def chain(finding: Finding, root: Path) -> list[tuple[str, int, str]]:
+    """The explanation of a finding, its last step about heat aside."""
+    steps = [(os.path.relpath(step.path, root).replace(os.sep, "/"), step.line, step.text) for step in finding.why]
+    return [step for step in steps if "runs for every step" not in step[2] and "does not run" not in step[2]]
+
+
+def split(text: str) -> dict[str, str]:
+    """The files of a project that are written one after the other, each below a line ``--- path``."""
+    files: dict[str, list[str]] = {}
+    for line in dedent(text).strip().splitlines():
+        if line.startswith("--- "):
+            files[line[4:]] = lines = []
+        else:
+            lines.append(line)
+    return {path: "\n".join([*lines, ""]) for path, lines in files.items()}
+
+
+def marked(files: Files) -> set[tuple[str, int]]:
+    """The places that a comment ``# waits`` says are found."""
+    return {
+        (path, number)
+        for path, text in files.items()
+        for number, line in enumerate(dedent(text).splitlines(), 1)
+        if line.endswith("# waits")
+    }
+
+
+def places(found: Mapping[str, Iterable[Finding]]) -> set[tuple[str, int]]:
+    return {(path, one.line) for path, findings in found.items() for one in findings}
