@@ -357,6 +357,29 @@ CASES = {
         even(3, torch.ones(1, device="cuda"))
         alone(3, torch.ones(1, device="cuda"))
         """,
+    "methods that are reached through arguments": """
+        --- pkg/__init__.py
+        --- pkg/both.py
+        import torch
+        from .left import Left
+        from .right import Right
+        def load(runner, thing):
+            runner.send(thing)
+        def send(runner, thing):
+            runner.load(thing)
+        load(Left(), torch.ones(1, device="cuda"))
+        send(Right(), torch.ones(1, device="cuda"))
+        --- pkg/left.py
+        import torch
+        class Left:
+            def send(self, item_):
+                return item_.item()  # waits
+        --- pkg/right.py
+        import torch
+        class Right:
+            def load(self, item_):
+                return item_.item()  # waits
+        """,
     "variables that are each other": """
         --- one.py
         import torch
