@@ -91,6 +91,7 @@ class Linker:
         self._parameters: dict[tuple[Symbol, str, int], Value] = {}
         self._reaching: dict[tuple[str, int], dict[Symbol, list[_Reaching]]] = {}
         self._calls: dict[tuple[Symbol, int], list[_Reaching]] = {}
+        self._names: dict[tuple[str, str, int], Value | None] = {}
         self._owned_values: dict[tuple[str, int], Value] = {}
         self._like: dict[Symbol, bool] = {}
 
@@ -309,11 +310,19 @@ class Linker:
     # Origins
 
     def _named(self, dotted: str, near: str, depth: int) -> Value | None:
+        if not self.project.knows(dotted):
+            return None
+        key = (dotted, near, depth)
+        if key not in self._names:
+            self._names[key] = self._meaning(dotted, near, depth)
+        return self._names[key]
+
+    def _meaning(self, dotted: str, near: str, depth: int) -> Value | None:
         found = self.project.find(dotted, near)
         if found is not None:
             return self._found(found, depth)
         owner, _, name = dotted.rpartition(".")
-        if depth <= 0 or not self.project.knows(owner):
+        if depth <= 0:
             return None
         base = self._named(owner, near, depth - 1)  # an attribute of a class, or of what a variable holds
         if base is None or base.kind in (Kind.UNKNOWN, Kind.EXTERNAL):
