@@ -380,6 +380,36 @@ CASES = {
             def load(self, item_):
                 return item_.item()  # waits
         """,
+    "classes in classes": """
+        --- pkg/__init__.py
+        --- pkg/outer.py
+        import torch
+        class Base:
+            class Inherited:
+                table = torch.ones(1, device="cuda")
+        class Outer(Base):
+            class Inner:
+                table = torch.ones(1, device="cuda")
+                def __init__(self):
+                    self.held = torch.ones(1, device="cuda")
+                def get(self):
+                    self.held.item()  # waits
+                    return self.held
+            def __init__(self):
+                self.inner = self.Inner()
+                self.held = torch.ones(1)
+        --- pkg/use.py
+        import torch
+        from . import outer
+        from .outer import Outer
+        Outer.Inner.table.item()  # waits
+        Outer.Inherited.table.item()  # waits
+        outer.Outer.Inner().get().item()  # waits
+        def use(one: Outer.Inner, two: Outer):
+            one.held.item()  # waits
+            two.held.item()
+            two.inner.get().item()  # waits
+        """,
     "variables that are each other": """
         --- one.py
         import torch

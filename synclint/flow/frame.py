@@ -59,7 +59,7 @@ class Frame:
         self.scope = scope
         self.env = env
         self.recording = recording
-        self.owner = module.symbol(scope.owner.name) if scope.owner is not None else None
+        self.owner = module.symbol(module.class_names[scope.owner]) if scope.owner is not None else None
         self.receiver = ""
         self.paths: set[str] = set()
         self.dead = False

@@ -293,11 +293,12 @@ class Linker:
             writers = record.attributes.get(name)
             if writers:
                 return join_all(self._written(at, writer, name, depth) for writer in writers)
-        return UNKNOWN
+        nested = self.project.nested(symbol, name)
+        return UNKNOWN if nested is None else Value(Kind.CLASS, ref=nested.symbol)
 
     def _written(self, owner: Symbol, writer: str, name: str, depth: int) -> Value:
         summary = self._summary(owner.path)
-        raw = None if summary is None else summary.attributes.get((owner.name, writer, name))
+        raw = None if summary is None else summary.attributes.get((owner.qualname, writer, name))
         return UNKNOWN if raw is None else self._resolve(raw, _At(owner.path, depth - 1))
 
     def _owned(self, name: str, depth: int) -> Value:

@@ -71,24 +71,24 @@ class _Reader:
             if isinstance(statement, FUNCTION):
                 self._add(found, statement.name, statement, None, ())
             elif isinstance(statement, ast.ClassDef):
-                self._class(statement, found, loose)
+                self._class(statement, statement.name, found, loose)
             elif isinstance(statement, (ast.Expr, ast.Assign, ast.AnnAssign)):
                 loose.append(statement)
         spans = [self._source.span(statement) for statement in loose]
         found.calls[""] = Calls(self._names(spans, None, ()))
         return found
 
-    def _class(self, node: ast.ClassDef, found: Outline, loose: list[ast.stmt]) -> None:
-        owner = self._record.classes.get(node.name)
+    def _class(self, node: ast.ClassDef, name: str, found: Outline, loose: list[ast.stmt]) -> None:
+        owner = self._record.classes.get(name)
         writers: set[str] = set()
         data: set[str] = set()
         if owner is not None:
-            writers = {name for writers in owner.attributes.values() for name in writers}
-            data = {f"self.{name}" for name in owner.attributes if name not in owner.methods}
+            writers = {writer for writers in owner.attributes.values() for writer in writers}
+            data = {f"self.{one}" for one in owner.attributes if one not in owner.methods}
         holds: dict[str, list[str]] = {}
         for statement in flat(node.body):
             if isinstance(statement, FUNCTION):
-                qualname = f"{node.name}.{statement.name}"
+                qualname = f"{name}.{statement.name}"
                 self._add(found, qualname, statement, owner, data)
                 if qualname in writers:
                     held_by(statement, holds)
@@ -96,8 +96,10 @@ class _Reader:
                 add(holds, statement.target.id, classes_of(statement.annotation))
             elif isinstance(statement, (ast.Assign, ast.Expr)):
                 loose.append(statement)
+            elif isinstance(statement, ast.ClassDef):
+                self._class(statement, f"{name}.{statement.name}", found, loose)
         if holds:
-            found.holds[node.name] = {name: tuple(classes) for name, classes in holds.items()}
+            found.holds[name] = {held: tuple(classes) for held, classes in holds.items()}
 
     def _add(
         self, found: Outline, qualname: str, node: FunctionNode, owner: ClassRecord | None, data: Collection[str]

@@ -79,16 +79,12 @@ class ModuleFlow:
         self.sites: dict[tuple[ast.expr, str], Site] = {}
         self.globals: dict[str, Value] = {}
         self.class_nodes: dict[str, ast.ClassDef] = {}
+        self.class_names: dict[ast.ClassDef, str] = {}
         self.function_nodes: dict[str, FunctionNode] = {}
         self.owners: dict[str, str] = {}
         for statement in flat(self.tree.body):
             if isinstance(statement, ast.ClassDef):
-                self.class_nodes[statement.name] = statement
-                for inner in flat(statement.body):
-                    if isinstance(inner, FUNCTION):
-                        qualname = f"{statement.name}.{inner.name}"
-                        self.function_nodes[qualname] = inner
-                        self.owners[qualname] = statement.name
+                self._add_class(statement, statement.name)
             elif isinstance(statement, FUNCTION):
                 self.function_nodes[statement.name] = statement
         self.module_scope = Scope("", None, None, None, Heat.COLD)
@@ -104,6 +100,17 @@ class ModuleFlow:
         self._module_like: dict[Symbol, bool] = {}
         self._instances: dict[Symbol, Value] = {}
         self._depth = 0
+
+    def _add_class(self, node: ast.ClassDef, name: str) -> None:
+        self.class_nodes[name] = node
+        self.class_names[node] = name
+        for statement in flat(node.body):
+            if isinstance(statement, FUNCTION):
+                qualname = f"{name}.{statement.name}"
+                self.function_nodes[qualname] = statement
+                self.owners[qualname] = name
+            elif isinstance(statement, ast.ClassDef):
+                self._add_class(statement, f"{name}.{statement.name}")
 
     # The whole file
 
@@ -250,6 +257,9 @@ class ModuleFlow:
             if writers:
                 break
         result = join_all(value for value in values if value is not PENDING)
+        if not values:
+            nested = self._project.nested(symbol, name)
+            result = UNKNOWN if nested is None else Value(Kind.CLASS, ref=nested.symbol)
         if result.kind is Kind.UNKNOWN and result.origin is None and self.linker is None:
             result = result.replace(origin=Attribute(Held(symbol), name))
         if complete:
@@ -262,13 +272,13 @@ class ModuleFlow:
         if owner.path != self.path:
             return self.linker.written(owner, writer, name) if self.linker is not None else UNKNOWN
         if writer:
-            if self._results.get(writer) is PENDING and (owner.name, writer, name) not in self._assigned:
+            if self._results.get(writer) is PENDING and (owner.qualname, writer, name) not in self._assigned:
                 return PENDING
             self.result(writer)
-        return self._assigned.get((owner.name, writer, name), UNKNOWN)
+        return self._assigned.get((owner.qualname, writer, name), UNKNOWN)
 
     def assign_attribute(self, owner: Symbol, scope: Scope, name: str, value: Value) -> None:
-        key = (owner.name, scope.qualname, name)
+        key = (owner.qualname, scope.qualname, name)
         known = self._assigned.get(key)
         self._assigned[key] = value if known is None else join(known, value)
 

@@ -300,6 +300,10 @@ def _function(frame: Frame, node: FunctionNode) -> None:
 def _class(frame: Frame, node: ast.ClassDef) -> None:
     if frame.scope.node is None:
         return
+    known = frame.module.class_names.get(node)
+    if known is not None:  # interpreted by itself
+        frame.env[node.name] = Value(Kind.CLASS, ref=frame.module.symbol(known))
+        return
     frame.env[node.name] = UNKNOWN
     for statement in node.body:
         if isinstance(statement, FUNCTION):

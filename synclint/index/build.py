@@ -25,7 +25,7 @@ def build(path: str, tree: ast.Module, name: str = "") -> ModuleRecord:
         elif isinstance(statement, FUNCTION):
             record.functions[statement.name] = function_record(statement, "", record)
         elif isinstance(statement, ast.ClassDef):
-            record.classes[statement.name] = _class_record(statement, record)
+            _add_class(statement, "", record)
         else:
             record.bound.update(_bound(statement))
     if "__all__" in record.bound:
@@ -86,7 +86,15 @@ def _decorators(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, rec
     return tuple(found)
 
 
-def _class_record(node: ast.ClassDef, module: ModuleRecord, prefix: str = "") -> ClassRecord:
+def _add_class(node: ast.ClassDef, prefix: str, module: ModuleRecord) -> None:
+    """Adds the record of a class, and those of the classes in it."""
+    record = module.classes[prefix + node.name] = _class_record(node, prefix, module)
+    for statement in flat(node.body):
+        if isinstance(statement, ast.ClassDef):
+            _add_class(statement, record.qualname + ".", module)
+
+
+def _class_record(node: ast.ClassDef, prefix: str, module: ModuleRecord) -> ClassRecord:
     bases = []
     for base in node.bases:
         name = dotted_name(base.value if isinstance(base, ast.Subscript) else base)

@@ -101,6 +101,9 @@ class Project:
     def _inside(self, symbol: Symbol, record: ClassRecord, rest: list[str]) -> Symbol | None:
         if not rest:
             return symbol
+        nested = self.nested(symbol, rest[0])
+        if nested is not None:
+            return self._inside(nested.symbol, nested.record, rest[1:])
         method = self.method(symbol, rest[0])
         return method.symbol if method is not None and len(rest) == 1 else None
 
@@ -169,6 +172,15 @@ class Project:
     def method(self, symbol: Symbol, name: str) -> Method | None:
         """The method ``name`` of a class, inherited ones included."""
         return _method(self.ancestry(symbol), name)
+
+    def nested(self, symbol: Symbol, name: str) -> Class | None:
+        """The class ``name`` in the body of a class, inherited ones included."""
+        for at, _ in self.ancestry(symbol):
+            inner = Symbol(at.path, f"{at.qualname}.{name}")
+            record = self.class_record(inner)
+            if record is not None:
+                return Class(inner, record)
+        return None
 
     def inherited(self, symbol: Symbol, name: str) -> Method | None:
         """The method ``name`` that a class has from its bases, which ``super()`` calls."""
