@@ -125,7 +125,8 @@ def test_classes_inherit_across_files() -> None:
     assert ancestors(files, "pkg/sub.py", "Sub") == ["Sub", "Mid", "Base"]
     assert project.outside(sub) == ("torch.nn.Module",)
     method = project.method(sub, "run")
-    assert method is not None and method.symbol == Symbol("pkg/base.py", "Base.run")
+    assert method is not None
+    assert method.symbol == Symbol("pkg/base.py", "Base.run")
 
 
 @pytest.mark.parametrize(

@@ -108,8 +108,8 @@ def test_processes_and_hashes(root: Path) -> None:
     outputs = set()
     for jobs, seed, named in (("1", "1", ["."]), ("2", "2", ["."]), ("2", "3", paths(root)[::-1])):
         command = [
-            sys.executable, "-m", "synclint", "--no-cache", "--jobs", jobs, "--confidence", "possible", "--heat", "cold",
-            "--output-format", "json", *named,
+            sys.executable, "-m", "synclint", "--no-cache", "--jobs", jobs, "--output-format", "json",
+            "--confidence", "possible", "--heat", "cold", *named,
         ]  # fmt: skip
         done = subprocess.run(
             command, cwd=root, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True, check=False

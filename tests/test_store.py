@@ -24,7 +24,7 @@ FILES = {
     "pkg/read.py": "import torch\nfrom .made import make\ndef read():\n    return make().item()\n",
     "pkg/calls.py": "import torch\nfrom .passed import show\ndef call():\n    show(torch.zeros(1, device='cuda'))\n",
     "pkg/passed.py": "import torch\ndef show(thing):\n    return thing.item()\n",
-    "pkg/owner.py": "import torch\nclass A:\n    def __init__(self):\n        self.one = torch.zeros(1, device='cuda')\n",
+    "pkg/owner.py": "import torch\nclass A:\n    def __init__(self):\n        self.one = torch.ones(1,device='cuda')\n",
     "pkg/owned.py": "import torch\ndef use(what):\n    return what.one.item()\n",
 }
 EXPECTED = {"pkg/read.py": 4, "pkg/passed.py": 3, "pkg/owned.py": 3}

@@ -1,5 +1,5 @@
-"""Records and summaries as bytes, with a checksum. Loading them makes nothing but synclint's own plain data, whatever the
-bytes say."""
+"""Records and summaries as bytes, with a checksum. Loading them makes nothing but synclint's own plain data, whatever
+the bytes say."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def dump(data: object) -> bytes:
 
 
 def load(data: bytes) -> Any:
-    """What :func:`dump` was given. Raises :class:`pickle.UnpicklingError` for damaged bytes, and whatever bytes that were
-    made by something else lead to."""
+    """What :func:`dump` was given. Raises :class:`pickle.UnpicklingError` for damaged bytes, and whatever bytes that
+    were made by something else lead to."""
     pickled = memoryview(data)[_CHECKSUM:]
     if crc32(pickled).to_bytes(_CHECKSUM, "big") != data[:_CHECKSUM]:
         raise pickle.UnpicklingError("damaged")

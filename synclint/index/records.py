@@ -77,8 +77,9 @@ class ModuleRecord:
 
     ``path`` is relative to the project's root, with slashes; ``name`` the dotted name of the module. ``imports`` maps
     a local name to a canonical dotted name (``th`` -> ``torch``), ``stars`` are the modules whose names are all
-    imported, ``classes`` go by their dotted names in the file (``Outer.Inner``), ``bound`` are the other names assigned at module level, ``exports`` what ``__all__`` lists (None where there
-    is none, or one that is put together in other ways than from literals).
+    imported. ``classes`` go by their dotted names in the file (``Outer.Inner``). ``bound`` are the other names assigned
+    at module level. ``exports`` is what ``__all__`` lists; None where there is none, or one that is put together in
+    other ways than from literals.
     """
 
     path: str
