@@ -54,9 +54,28 @@ CYCLES = """
     """
 
 
+BESIDE = """
+    --- tests/test_reading.py
+    import torch
+    from case0.pkg.make import make
+    from examples.run import use
+    def test():
+        use(make(1, "cuda"))
+    --- examples/run.py
+    import torch
+    def use(thing):
+        return thing.item()
+    use(torch.ones(1, device="cuda"))
+    --- examples/second.py
+    import torch
+    from run import use
+    use(torch.ones(1, device="cuda"))
+    """
+
+
 def project(root: Path) -> list[str]:
-    """All cases side by side, each in a package of its own; the paths of their files."""
-    files: dict[str, str] = {}
+    """All cases side by side, each in a folder of its own; the paths of their files."""
+    files: dict[str, str] = split(BESIDE)
     for number, text in enumerate([*CASES.values(), CYCLES]):
         for path, code in split(text).items():
             files[f"case{number}/{path}"] = code
@@ -72,7 +91,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def paths(root: Path) -> list[str]:
-    return sorted(path.relative_to(root).as_posix() for path in root.glob("case*/**/*.py"))
+    return sorted(path.relative_to(root).as_posix() for path in root.glob("*/**/*.py"))
 
 
 def findings(root: Path, named: list[str]) -> dict[str, tuple[Finding, ...]]:

@@ -39,6 +39,7 @@ ASSUMED_TORCH = (2, 14)
 _TOLD = frozenset((Kind.HOST, Kind.NONE, Kind.INSTANCE, Kind.DTYPE, Kind.OBJECT))
 
 _MAX_DEPTH = 4  # calls within calls that are followed with their own arguments
+_DEEPEST = 30  # functions that wait for what others return: well within Python's stack, wherever it begins
 _MAX_SPECIALISED = 300  # of them in one file
 _MAX_STATEMENTS = 60  # in a function that is followed
 
@@ -297,7 +298,7 @@ class ModuleFlow:
         if known is not None:
             return UNKNOWN if known is PENDING else known
         node = self.function_nodes.get(qualname)
-        if node is None:
+        if node is None or self._depth >= _DEEPEST:
             return UNKNOWN
         self._results[qualname] = PENDING
         depth, self._depth = self._depth, self._depth + 1
