@@ -97,6 +97,55 @@ CASES = {
             state.kept.item()
             state.table.item()  # waits
             State.table.item()
+        --- pkg/settable.py
+        import torch
+        class Settable:
+            def __init__(self):
+                self._held = None
+            @property
+            def held(self):
+                self.set.item()  # waits
+                return torch.ones(1, device="cuda")
+            @held.setter
+            def held(self, value):
+                self.set = torch.ones(1, device="cuda")
+                self.set.item()  # waits
+        --- pkg/settable_use.py
+        import torch
+        from .settable import Settable
+        def use(one: Settable):
+            one.set.item()  # waits
+            return one.held.item()  # waits
+        """,
+    "several definitions of one name": """
+        --- pkg/__init__.py
+        --- pkg/make.py
+        import torch
+        from typing import overload
+        if torch.cuda.is_available():
+            def get():
+                return torch.ones(1, device="cuda")
+        else:
+            def get():
+                torch.zeros(1, device="cuda").item()  # waits
+                return None
+        try:
+            from fast import got
+        except ImportError:
+            def got():
+                return torch.ones(1, device="cuda")
+        @overload
+        def typed(x: int) -> torch.Tensor: ...
+        @overload
+        def typed(x: str) -> torch.Tensor: ...
+        def typed(x):
+            return torch.ones(1)
+        --- pkg/use.py
+        import torch
+        from .make import get, got, typed
+        got().item()  # waits
+        get().item()  # waits
+        typed(1).item()
         """,
     "fields of a dataclass": """
         --- pkg/__init__.py

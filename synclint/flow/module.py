@@ -23,7 +23,7 @@ from synclint.flow.parameters import bind_arguments, bind_conventions, in_the_li
 from synclint.flow.site import FunctionNode, Scope, Site
 from synclint.flow.summary import Call, Summary
 from synclint.flow.values import Kind, Place, Value, Why
-from synclint.index.build import FUNCTION, build, flat, resolve
+from synclint.index.build import FUNCTION, build, flat, is_overload, is_setter, resolve
 from synclint.index.packages import Packages
 from synclint.index.project import Class, Method, Project
 from synclint.index.records import ModuleRecord, Symbol
@@ -82,12 +82,13 @@ class ModuleFlow:
         self.class_nodes: dict[str, ast.ClassDef] = {}
         self.class_names: dict[ast.ClassDef, str] = {}
         self.function_nodes: dict[str, FunctionNode] = {}
+        self._others: dict[str, list[FunctionNode]] = {}
         self.owners: dict[str, str] = {}
         for statement in flat(self.tree.body):
             if isinstance(statement, ast.ClassDef):
                 self._add_class(statement, statement.name)
             elif isinstance(statement, FUNCTION):
-                self.function_nodes[statement.name] = statement
+                self._add_function(statement, statement.name)
         self.module_scope = Scope("", None, None, None, Heat.COLD)
         self._project = _project(self.path, self.record, source, place)
         self._defined = {
@@ -108,10 +109,18 @@ class ModuleFlow:
         for statement in flat(node.body):
             if isinstance(statement, FUNCTION):
                 qualname = f"{name}.{statement.name}"
-                self.function_nodes[qualname] = statement
+                self._add_function(statement, qualname)
                 self.owners[qualname] = name
             elif isinstance(statement, ast.ClassDef):
                 self._add_class(statement, f"{name}.{statement.name}")
+
+    def _add_function(self, node: FunctionNode, qualname: str) -> None:
+        """Adds a definition: of several, the last one is meant, setters aside; all are interpreted."""
+        known = self.function_nodes.get(qualname)
+        if known is not None:
+            other, node = (node, known) if is_setter(node) else (known, node)
+            self._others.setdefault(qualname, []).append(other)
+        self.function_nodes[qualname] = node
 
     # The whole file
 
@@ -303,26 +312,36 @@ class ModuleFlow:
         self._results[qualname] = PENDING
         depth, self._depth = self._depth, self._depth + 1
         try:
-            frame = self.frames(self, self.scope_of(qualname), {})
-            bind_conventions(frame, node)
-            try:
-                result = frame.run_function(node)
-            except RecursionError:
-                result = UNKNOWN
-                frame.sites.clear()
-            if result.kind is Kind.UNKNOWN and node.returns is not None:
-                result = promised(frame, node, result)
+            returned = []
+            for other in self._others.get(qualname, ()):
+                value = self._run(qualname, other)
+                if not (is_setter(other) or is_overload(other)):
+                    returned.append(value)
+            result = join_all([self._run(qualname, node), *returned])
         finally:
             self._depth = depth
         self._results[qualname] = result
+        return result
+
+    def _run(self, qualname: str, node: FunctionNode) -> Value:
+        """Interprets one definition of a function for an unknown caller."""
+        frame = self.frames(self, self.scope_of(qualname, node), {})
+        bind_conventions(frame, node)
+        try:
+            result = frame.run_function(node)
+        except RecursionError:
+            result = UNKNOWN
+            frame.sites.clear()
+        if result.kind is Kind.UNKNOWN and node.returns is not None:
+            result = promised(frame, node, result)
         self.sites.update(frame.sites)
         return result
 
-    def scope_of(self, qualname: str) -> Scope:
+    def scope_of(self, qualname: str, node: FunctionNode | None = None) -> Scope:
         owner = self.owners.get(qualname)
         return Scope(
             qualname,
-            self.function_nodes[qualname],
+            node or self.function_nodes[qualname],
             self.class_nodes[owner] if owner else None,
             self.module_scope,
         )

@@ -77,6 +77,22 @@ def function_record(node: ast.FunctionDef | ast.AsyncFunctionDef, prefix: str, r
     return FunctionRecord(prefix + node.name, node.lineno, tuple(names), _decorators(node, record), positional)
 
 
+def is_setter(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether a function adds to a property of its name instead of taking its place."""
+    return _last_decorator(node) in ("setter", "deleter")
+
+
+def is_overload(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether a function says nothing but what types another one of its name takes."""
+    return _last_decorator(node) == "overload"
+
+
+def _last_decorator(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    """The last part of the name of the first decorator."""
+    name = dotted_name(node.decorator_list[0]) if node.decorator_list else None
+    return "" if name is None else name.rpartition(".")[2]
+
+
 def _decorators(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, record: ModuleRecord) -> tuple[str, ...]:
     found = []
     for decorator in node.decorator_list:
@@ -104,7 +120,7 @@ def _class_record(node: ast.ClassDef, prefix: str, module: ModuleRecord) -> Clas
     for statement in flat(node.body):
         if isinstance(statement, FUNCTION):
             method = function_record(statement, record.qualname + ".", module)
-            if not method.decorators or method.decorators[0].rpartition(".")[2] not in ("setter", "deleter"):
+            if not is_setter(statement):
                 record.methods[statement.name] = method
             for attribute in _self_attributes(statement):
                 record.attributes.setdefault(attribute, []).append(method.qualname)
