@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import sys
+from contextlib import suppress
 from dataclasses import fields
 from hashlib import blake2b
 from typing import TYPE_CHECKING
@@ -22,33 +24,37 @@ if TYPE_CHECKING:
 
 class Answers:
     """The findings of the files of one project. ``states`` tell what its files say from anything else they could say:
-    for the code itself (under the empty name), and for each folder of tests, examples or the like."""
+    for the code itself (under the empty name), and for each folder of tests, examples or the like. ``read`` are the
+    files that have a part in that; nothing is kept of others, such as scripts without the ending."""
 
-    def __init__(self, store: Store, states: dict[str, str], rules: Iterable[Rule]) -> None:
+    def __init__(self, store: Store, states: dict[str, str], read: frozenset[str], rules: Iterable[Rule]) -> None:
         self._store = store
         self._states = states
+        self._read = read
         self._base = (os.getcwd(), sys.version_info[:2], [_identity(rule) for rule in rules])
         self._keys: dict[tuple[str, Settings], bytes] = {}
         self._new: list[tuple[str, bytes, bytes]] = []
 
     def known(self, path: str, settings: Settings) -> tuple[Finding, ...] | None:
         """What was found in a file of the project, by its path in it; None if that is not known."""
-        data = self._store.answer(path, self._key(path, settings))
-        if data is None:
+        if path not in self._read:
             return None
         try:
-            findings: tuple[Finding, ...] = load(data)
+            data = self._store.answer(path, self._key(path, settings))
+            findings: tuple[Finding, ...] | None = None if data is None else load(data)
         except Exception:  # damaged bytes can raise anything
             return None
         return findings
 
     def add(self, path: str, settings: Settings, findings: tuple[Finding, ...]) -> None:
-        self._new.append((path, self._key(path, settings), dump(findings)))
+        if path in self._read:
+            self._new.append((path, self._key(path, settings), dump(findings)))
 
     def keep(self) -> None:
         """Writes what was added."""
         if self._new:
-            self._store.keep(self._new)
+            with suppress(sqlite3.Error):  # it cannot be written: the next run will find the same
+                self._store.keep(self._new)
 
     def _key(self, path: str, settings: Settings) -> bytes:
         side = side_folder(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
+import sys
 import tempfile
 from functools import lru_cache
 from pathlib import Path
@@ -24,12 +25,13 @@ from synclint.index.build import build
 from synclint.index.packages import Packages, module_name
 from synclint.index.project import Project
 from synclint.index.records import ModuleRecord, Symbol
-from synclint.index.store import Entry, Known, Stamp, Store
+from synclint.index.store import Entry, Known, Stamp, Store, discard
 from synclint.project_heat import StoredHeats
 from synclint.source import Source, SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from typing import Any
 
     from synclint.config import Settings
     from synclint.lint.rule import Rule
@@ -61,7 +63,7 @@ class Member(NamedTuple):
     names: Names
 
     def place(self) -> InProject:
-        links = _links(self.store, side_folder(self.path))
+        links = _links(self.store, self.root, side_folder(self.path))
         heats = links.heats(self.names)
         return InProject(links.linker, self.root, self.path, self.module, links.digest(self.path), heats)
 
@@ -80,6 +82,7 @@ class ProjectFiles:
         named = list(named)
         self._sides = {"", *(side_folder(_inside(root, file)) for file in named)}
         self._stamps = _stamps(root, settings, named)
+        self._touched: list[tuple[str, Stamp]] = []
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._store = self._open(cache)
 
@@ -94,12 +97,14 @@ class ProjectFiles:
 
     def answers(self, rules: Iterable[Rule]) -> Answers:
         """What earlier runs have found in the project as it is now."""
+        files = self._store.files()
         states: dict[str, list[object]] = {side: [] for side in self._sides}
-        for path, known in sorted(self._store.files().items()):
+        for path, known in sorted(files.items()):
             side = side_folder(path)
             if side in states:
                 states[side].append((path, known.digest, known.module))
-        return Answers(self._store, {side: repr((states[""], states[side])) for side in states}, rules)
+        read = frozenset(path for path, known in files.items() if known.digest)
+        return Answers(self._store, {side: repr((states[""], states[side])) for side in states}, read, rules)
 
     def close(self) -> None:
         _links.cache_clear()
@@ -113,25 +118,56 @@ class ProjectFiles:
         return Member(self._store.path, self.root, path, module_name(path, self._stamps.keys()), self._names)
 
     def outdated(self) -> list[Task]:
-        """The files that are new or have changed since they were read."""
-        known = self._store.files()
+        """The files that are new or have changed since they were read, and those that could not be."""
+        try:
+            known = self._store.files()
+        except sqlite3.DatabaseError:
+            self._start_again()
+            known = {}
         paths = frozenset(self._stamps)
         tasks = []
+        self._touched = []
         for path, stamp in self._stamps.items():
             if side_folder(path) not in self._sides:
                 continue
             module = module_name(path, paths)
             entry = known.get(path)
-            if entry is None or entry.stamp != stamp or entry.module != module:
-                tasks.append(Task(os.path.join(self.root, path), path, module, stamp))
+            if entry is not None and entry.digest and entry.module == module:
+                if entry.stamp == stamp:
+                    continue
+                if entry.stamp.size == stamp.size and _digest(os.path.join(self.root, path)) == entry.digest:
+                    self._touched.append((path, stamp))
+                    continue
+            tasks.append(Task(os.path.join(self.root, path), path, module, stamp))
         return tasks
 
-    def update(self, entries: Iterable[Entry]) -> None:
-        """Keeps what was read, and forgets files that are gone."""
-        gone = sorted(self._store.files().keys() - self._stamps.keys())
-        self._store.change(entries, gone)
+    def update(self, entries: Iterable[Entry]) -> bool:
+        """Keeps what was read, and forgets files that are gone. False if that could not be done where it was tried:
+        now all files are outdated."""
+        try:
+            gone = sorted(self._store.files().keys() - self._stamps.keys())
+            self._store.change(entries, gone, self._touched)
+        except sqlite3.Error:
+            if self._temporary is not None:
+                raise
+            self._start_again()
+            return False
         for side in sorted(self._sides):
             StoredHeats(self._store, self._names, side).prepare()
+        return True
+
+    def _start_again(self) -> None:
+        """Does without the store, which is damaged, or on a disk that is full or must not be written."""
+        self._store.close()
+        self._store = self._open(cache=False)
+
+
+def _digest(file: str) -> bytes:
+    """What tells the content of a file; empty where it cannot be read."""
+    try:
+        return Source.read(file).digest
+    except SourceError:
+        return b""
 
 
 def read_file(task: Task) -> Entry:
@@ -143,11 +179,19 @@ def read_file(task: Task) -> Entry:
         edges = dump_outline(outline(source, record))
     except (SourceError, RecursionError):
         digest, record, summary, edges = b"", ModuleRecord(task.path, task.module), Summary(), b""
-    owners = {(name, known.qualname) for known in record.classes.values() for name in known.attributes}
     return Entry(
         task.path, Known(task.stamp, digest, task.module), dump(record), dump(summary), edges,
-        sorted(summary.calls), sorted(owners),
+        sorted(summary.calls), sorted(_owned(record)),
     )  # fmt: skip
+
+
+def _owned(record: ModuleRecord) -> set[tuple[str, str]]:
+    """(attribute, class) of the attributes of all classes of a file, properties included."""
+    return {
+        (name, known.qualname)
+        for known in record.classes.values()
+        for name in (*known.attributes, *(name for name, method in known.methods.items() if method.is_property))
+    }
 
 
 def _learn(source: Source, task: Task) -> tuple[ModuleRecord, Summary]:
@@ -158,17 +202,18 @@ def _learn(source: Source, task: Task) -> tuple[ModuleRecord, Summary]:
 
 
 @lru_cache(maxsize=8)
-def _links(store: str, side: str) -> _Links:
-    return _Links(Store(store, version()), side)
+def _links(store: str, root: str, side: str) -> _Links:
+    return _Links(Store(store, version()), root, side)
 
 
 class _Links:
     """Loads records and summaries from a store as they are asked for, for the code itself or for one folder of tests,
-    examples or the like."""
+    examples or the like. What turns out to be damaged is read from the file itself, and the store is discarded."""
 
-    def __init__(self, store: Store, side: str) -> None:
+    def __init__(self, store: Store, root: str, side: str) -> None:
         self._store = store
         self._side = side
+        self._root = root
         self._records: dict[str, ModuleRecord | None] = {}
         self._summaries: dict[str, Summary | None] = {}
         self._files = {path: known for path, known in store.files().items() if side_folder(path) in ("", side)}
@@ -186,22 +231,47 @@ class _Links:
         return b"" if known is None else known.digest
 
     def _record(self, path: str) -> ModuleRecord | None:
-        if path not in self._records:
-            data = self._store.record(path)
-            self._records[path] = None if data is None else load(data)
-        return self._records[path]
+        if path not in self._records and path in self._files:
+            self._load(path, self._records, self._store.record)
+        return self._records.get(path)
 
     def _summary(self, path: str) -> Summary | None:
-        if path not in self._summaries:
-            data = self._store.summary(path)
-            self._summaries[path] = None if data is None else load(data)
-        return self._summaries[path]
+        if path not in self._summaries and path in self._files:
+            self._load(path, self._summaries, self._store.summary)
+        return self._summaries.get(path)
+
+    def _load(self, path: str, into: dict[str, Any], stored: Callable[[str], bytes | None]) -> None:
+        try:
+            into[path] = load(stored(path) or b"")
+        except Exception:  # damaged bytes can raise anything
+            discard(self._store.path)
+            known = self._files[path]
+            entry = read_file(Task(os.path.join(self._root, path), path, known.module, known.stamp))
+            self._records[path], self._summaries[path] = load(entry.record), load(entry.summary)
 
     def _callers(self, name: str) -> list[str]:
-        return [path for path in self._store.callers(name) if path in self._files]
+        try:
+            found = self._store.callers(name)
+        except sqlite3.DatabaseError:
+            discard(self._store.path)
+            summaries = [(path, self._summary(path)) for path in sorted(self._files)]
+            found = [path for path, summary in summaries if summary is not None and name in summary.calls]
+        return [path for path in found if path in self._files]
 
     def _owners(self, name: str) -> list[Symbol]:
-        return [Symbol(path, qualname) for path, qualname in self._store.owners(name) if path in self._files]
+        try:
+            found = self._store.owners(name)
+        except sqlite3.DatabaseError:
+            discard(self._store.path)
+            records = [(path, self._record(path)) for path in sorted(self._files)]
+            found = sorted(
+                (path, owner)
+                for path, record in records
+                if record is not None
+                for of, owner in _owned(record)
+                if of == name
+            )
+        return [Symbol(path, qualname) for path, qualname in found if path in self._files]
 
 
 @lru_cache(maxsize=1)
@@ -218,7 +288,9 @@ def version() -> str:
                     stamps.append(f"{entry.path} {status.st_size} {status.st_mtime_ns}")
                 elif entry.name not in _BESIDE and entry.is_dir():
                     pending.append(entry.path)
-    return hashlib.blake2b("\n".join(sorted(stamps)).encode(), digest_size=16).hexdigest()
+    # What one release of Python can parse, another may not.
+    said = [str(sys.version_info[:2]), *sorted(stamps)]
+    return hashlib.blake2b("\n".join(said).encode(), digest_size=16).hexdigest()
 
 
 def _cache_folder(root: str) -> Path:

@@ -233,7 +233,8 @@ def _read_projects(files: Sequence[tuple[Path, Settings]], jobs: int, *, cache: 
         for root, inside in sorted(grouped.items()):
             project = ProjectFiles(root, inside[0][1], [os.fspath(path) for path, _ in inside], cache=cache)
             stack.callback(project.close)
-            project.update(_read(project.outdated(), jobs))
+            if not project.update(_read(project.outdated(), jobs)):
+                project.update(_read(project.outdated(), jobs))
             projects.answers[root] = project.answers(load_rules())
             for path, _ in inside:
                 projects.members[path] = project.member(path)

@@ -35,7 +35,7 @@ _NAMES: dict[str, Value] = {
     "numpy.typing.NDArray": Value(Kind.NDARRAY),
     "None": NONE,
     **dict.fromkeys(("int", "float", "bool", "str", "bytes", "complex", "slice", "range"), HOST),
-    **dict.fromkeys(("object", "type", "pathlib.Path", "datetime.datetime"), OBJECT),
+    **dict.fromkeys(("type", "pathlib.Path", "datetime.datetime"), OBJECT),
 }
 _CONTAINERS = frozenset(
     """
@@ -88,7 +88,8 @@ def annotated(node: ast.expr | None, resolve: Resolver) -> Value:
         return Value(Kind.SEQUENCE)
     if last in _MAPPINGS:
         return Value(Kind.MAPPING)
-    return Value(origin=Called(Named(resolved))) if "." in resolved and last[:1].isupper() else UNKNOWN
+    named = "." in resolved and last[:1].isupper() and not resolved.startswith("typing.")
+    return Value(origin=Called(Named(resolved))) if named else UNKNOWN
 
 
 def _subscripted(node: ast.Subscript, resolve: Resolver) -> Value:

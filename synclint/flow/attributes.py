@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from synclint.facts import attribute as attribute_fact
 from synclint.finding import Confidence
 from synclint.flow.conventions import named_value, names_tensor
-from synclint.flow.lattice import HOST, UNKNOWN
+from synclint.flow.lattice import HOST, OBJECT, UNKNOWN
 from synclint.flow.origins import attribute_of as attribute_origin
 from synclint.flow.tensors import apply_result
 from synclint.flow.values import Dtype, Kind, Place, Value, Why
@@ -50,7 +50,7 @@ def attribute_of(frame: Frame, receiver: Value, name: str, node: ast.Attribute) 
     if kind is Kind.NDARRAY:
         result = attribute_fact("ndarray", name)
         return apply_result(frame, result, [receiver], {}, node, receiver=receiver) if result else UNKNOWN
-    if kind in (Kind.INSTANCE, Kind.MODULE) and receiver.ref is not None:
+    if kind in (Kind.INSTANCE, Kind.MODULE, Kind.CLASS) and receiver.ref is not None:
         return _instance_attribute(frame, receiver, name, node)
     if kind is Kind.MODULE and name in ("weight", "bias"):
         text = f"`.{name}` of a module: on the accelerator by convention"
@@ -136,6 +136,8 @@ def _instance_attribute(frame: Frame, receiver: Value, name: str, node: ast.Attr
     method = module.method(receiver.ref, name)
     if method is not None:
         if method.record.is_property:
+            if receiver.kind is Kind.CLASS:
+                return OBJECT
             return frame.by_name(name, module.result_of(method.symbol))
         return Value(Kind.FUNCTION, ref=method.symbol)
     value = module.attribute(receiver.ref, name)

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 
 from synclint.facts import function, method
 from synclint.finding import Confidence
+from synclint.flow.annotations import annotated
 from synclint.flow.builtin_calls import call_builtin
 from synclint.flow.construct import CONSTRUCTORS, LEGACY, construct, construct_device, construct_legacy
 from synclint.flow.container_calls import method_of_mapping, method_of_sequence
 from synclint.flow.conventions import TENSOR_METHODS, gives_device, names_host_memory, names_loss, value_by_name
 from synclint.flow.lattice import HOST, NONE, OBJECT, UNKNOWN, element_of
+from synclint.flow.module_containers import CONTAINERS, method_of_container, module_container
 from synclint.flow.operations import copied_by_helper, emit_function, emit_synchronize, stream_or_event
-from synclint.flow.origins import Attribute, Defined, Held, Named, Origin, attribute_of, called
+from synclint.flow.origins import Attribute, Defined, Held, Named, Origin, Super, attribute_of, called
 from synclint.flow.places import LIKELY_ACCELERATOR
 from synclint.flow.tensor_calls import tensor_method
 from synclint.flow.tensors import apply_result
@@ -52,7 +54,7 @@ def _receiver(frame: Frame, target: ast.Attribute) -> Value:
         and isinstance(target.value.func, ast.Name)
         and target.value.func.id == "super"
     ):
-        return OBJECT
+        return OBJECT if frame.owner is None else Value(Kind.OBJECT, ref=Super(frame.owner))
     return frame.value(target.value)
 
 
@@ -71,6 +73,8 @@ def _apply(frame: Frame, node: ast.Call, callee: Value, arguments: Sequence[Valu
     if kind is Kind.EXTERNAL:
         return _external(frame, node, callee.ref, arguments, keywords)
     if kind is Kind.FUNCTION:
+        if callee.items is not None:  # given by ``functools.partial``
+            return frame.module.result_of(callee.ref)
         return _function(frame, node, callee.ref, None, arguments, keywords)
     if kind is Kind.CLASS:
         frame.module.note(frame, node, Defined(callee.ref), arguments, keywords)
@@ -105,6 +109,12 @@ def _function(
     if receiver is not None and receiver.ref is not None:
         target = Attribute(Held(receiver.ref), symbol.name)
     frame.module.note(frame, node, target, arguments, keywords)
+    return _returned(frame, node, symbol, receiver, arguments, keywords)
+
+
+def _returned(
+    frame: Frame, node: ast.Call, symbol: Symbol, receiver: Value | None, arguments: Sequence[Value], keywords: Keywords
+) -> Value:
     result = frame.module.call(symbol, receiver, node, arguments, keywords)
     if result.kind is Kind.TENSOR:
         return result.replace(why=Why(node.lineno, f"returned by `{symbol.qualname}`", result.why))
@@ -162,6 +172,11 @@ def _external(frame: Frame, node: ast.Call, dotted: str, arguments: Sequence[Val
         )
     if dotted == "torch.nn.Parameter":
         return _parameter(node, arguments)
+    if dotted == "typing.cast" and len(arguments) == 2:
+        promised = annotated(node.args[0], frame.module.resolve_annotation)
+        return arguments[1] if promised.kind is Kind.UNKNOWN and promised.origin is None else promised
+    if dotted == "functools.partial" and arguments:
+        return _partial(frame, node, arguments, keywords)
     known = frame.module.of_project(dotted)
     if known is not None and known.kind is not Kind.UNKNOWN:
         return _apply(frame, node, known, arguments, keywords)
@@ -174,6 +189,8 @@ def _external(frame: Frame, node: ast.Call, dotted: str, arguments: Sequence[Val
     made = stream_or_event(dotted) or copied_by_helper(dotted, node.lineno)
     if made is not None:
         return made
+    if name in CONTAINERS and owner.startswith("torch.nn"):
+        return module_container(name, node, arguments)
     if result is not None:
         return apply_result(frame, result, arguments, keywords, node)
     if dotted.startswith("numpy."):
@@ -189,6 +206,15 @@ def _external(frame: Frame, node: ast.Call, dotted: str, arguments: Sequence[Val
         # Whatever it makes, it was told of no device: if that is a tensor, it is in host memory, most likely.
         return _MADE_WITHOUT_DEVICE if origin is None else _MADE_WITHOUT_DEVICE.replace(origin=origin)
     return UNKNOWN if origin is None else Value(origin=origin)
+
+
+def _partial(frame: Frame, node: ast.Call, arguments: Sequence[Value], keywords: Keywords) -> Value:
+    """A function with its first arguments; those with names are given up."""
+    function, *given = arguments
+    target = Defined(function.ref) if function.kind in (Kind.FUNCTION, Kind.CLASS) else function.origin
+    if target is not None:
+        frame.module.note(frame, node, target, given, keywords)
+    return function if not given or function.kind is not Kind.FUNCTION else function.replace(items=tuple(given))
 
 
 def _takes_device(arguments: Sequence[Value], keywords: Keywords) -> bool:
@@ -246,7 +272,21 @@ def _method(
         return method_of_mapping(name, receiver, arguments)
     if kind is Kind.HOST:
         return HOST if name != "split" else Value(Kind.SEQUENCE, element=HOST)
+    if isinstance(receiver.ref, Super):
+        return _method_of_bases(frame, node, receiver.ref, name, arguments, keywords)
     return UNKNOWN
+
+
+def _method_of_bases(
+    frame: Frame, node: ast.Call, receiver: Super, name: str, arguments: Sequence[Value], keywords: Keywords
+) -> Value:
+    """``super().name(...)``."""
+    target = Attribute(receiver, name)
+    method = frame.module.inherited(receiver.symbol, name)
+    if method is None:
+        return _opaque(frame, node, target, arguments, keywords)
+    frame.module.note(frame, node, target, arguments, keywords)
+    return _returned(frame, node, method.symbol, frame.module.instance(receiver.symbol), arguments, keywords)
 
 
 def _method_of_unknown(
@@ -326,6 +366,9 @@ def _method_of_object(
         if opaque.origin is not None:
             return LIKELY_ACCELERATOR.replace(origin=opaque.origin) if gives_device(name) else opaque
     if receiver.kind is Kind.MODULE:
+        held = method_of_container(frame, target, receiver, arguments) if receiver.ref is None else None
+        if held is not None:
+            return held
         if name in ("to", "cuda", "cpu", "eval", "train", "half", "float", "bfloat16", "requires_grad_", "double"):
             return receiver
         if name in ("parameters", "buffers"):

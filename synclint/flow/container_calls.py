@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from synclint.flow.lattice import HOST, NONE, UNKNOWN, element_of, element_value, join
 from synclint.flow.values import Kind, Value
-from synclint.index.names import dotted_name
 
 if TYPE_CHECKING:
     from synclint.flow.frame import Frame
@@ -17,14 +16,7 @@ if TYPE_CHECKING:
 def method_of_sequence(frame: Frame, target: ast.Attribute, receiver: Value, arguments: Sequence[Value]) -> Value:
     name = target.attr
     if name in ("append", "extend", "insert", "add") and arguments:
-        added = arguments[-1] if name != "extend" else element_value(arguments[0])
-        known = element_of(receiver)
-        grown = receiver.replace(
-            items=None, length=None, element=added if known is None else join(known, added), const=None
-        )
-        subject = dotted_name(target.value)
-        if subject is not None:
-            frame.store(subject, grown)
+        frame.grow(target.value, receiver, arguments[-1] if name != "extend" else element_value(arguments[0]))
         return NONE
     if name in ("pop", "popleft"):
         return element_of(receiver) or UNKNOWN

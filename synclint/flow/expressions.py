@@ -11,7 +11,8 @@ from synclint.flow.calls import evaluate_call
 from synclint.flow.conventions import named_value, value_by_name
 from synclint.flow.dispatch import EVALUATE
 from synclint.flow.iteration import read_contained, read_elements
-from synclint.flow.lattice import HOST, NONE, OBJECT, UNKNOWN, element_of, element_value, join, join_all
+from synclint.flow.lattice import HOST, NONE, OBJECT, UNKNOWN, element_of, element_value, item_value, join, join_all
+from synclint.flow.module_containers import item_of_module
 from synclint.flow.operations import read_number
 from synclint.flow.places import combine, place_of_name
 from synclint.flow.refine import refine
@@ -70,7 +71,8 @@ def bind_target(frame: Frame, target: ast.expr, value: Value) -> None:
         if items is not None and len(items) == len(target.elts):
             parts = list(items)
         else:
-            parts = [element_value(value)] * len(target.elts)
+            starred = any(isinstance(part, ast.Starred) for part in target.elts)
+            parts = [frame.module.item(value, None if starred else index) for index in range(len(target.elts))]
         for part, inner in zip(target.elts, parts, strict=True):
             if isinstance(part, ast.Starred):
                 bind_target(frame, part.value, Value(Kind.SEQUENCE, element=element_value(value)))
@@ -90,6 +92,8 @@ def bind_target(frame: Frame, target: ast.expr, value: Value) -> None:
             element = element_of(container)
             widened = value if element is None else join(element, value)
             frame.env[target.value.id] = container.replace(items=None, element=widened, fresh=False)
+        elif container.kind is Kind.MODULE and container.ref is None:
+            frame.grow(target.value, container, value)
         key = _path(target)
         if key is not None and container.kind is not Kind.TENSOR:
             frame.store(key, value)
@@ -152,9 +156,14 @@ def _subscript(frame: Frame, node: ast.Subscript) -> Value:
         return container.element or UNKNOWN
     if kind is Kind.NDARRAY or kind is Kind.HOST:
         return container.replace(const=None, rank=None, length=None)
+    if kind is Kind.MODULE and container.ref is None:
+        return item_of_module(container, node, index)
+    number = index.const if isinstance(index.const, int) else None
+    if kind is Kind.INSTANCE and number is not None:
+        return frame.module.item(container, number)
     if kind is not Kind.UNKNOWN:
         return UNKNOWN
-    held = element_value(container)
+    held = item_value(container, number)
     if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
         known = value_by_name(node.slice.value)
         return held if known is None else known.replace(origin=held.origin)

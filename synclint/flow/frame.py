@@ -11,10 +11,11 @@ from synclint.finding import Confidence
 from synclint.flow.conventions import names_host_memory, names_tensor, value_by_name
 from synclint.flow.dispatch import EVALUATE, EXECUTE
 from synclint.flow.guards import Method
-from synclint.flow.lattice import NONE, UNKNOWN, join, join_all
+from synclint.flow.lattice import NONE, UNKNOWN, element_of, join, join_all
 from synclint.flow.regions import Region, innermost
 from synclint.flow.site import FunctionNode, Scope, Site
 from synclint.flow.values import Dtype, Kind, Place, Value, Why
+from synclint.index.names import dotted_name
 
 if TYPE_CHECKING:
     from synclint.flow.module import ModuleFlow
@@ -120,6 +121,18 @@ class Frame:
         self.env[path] = value
         if "." in path or "[" in path:
             self.paths.add(path.rpartition(".")[2])
+
+    def grow(self, node: ast.expr, container: Value, added: Value) -> None:
+        """Something is put into a list, dictionary or module that a name or attribute holds."""
+        known = element_of(container)
+        element = added if known is None else join(known, added)
+        grown = container.replace(items=None, length=None, element=element, const=None)
+        path = dotted_name(node)
+        if path is None:
+            return
+        self.store(path, grown)
+        if isinstance(node, ast.Attribute) and self.owner is not None and path == f"{self.receiver}.{node.attr}":
+            self.module.assign_attribute(self.owner, self.scope, node.attr, grown)
 
     def forget_paths(self, root: str) -> None:
         prefixes = (root + ".", root + "[")

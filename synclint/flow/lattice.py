@@ -29,9 +29,14 @@ def join(first: Value, second: Value) -> Value:
     if kind is Kind.TENSOR or kind is Kind.MODULE or kind is Kind.DEVICE:
         return _join_placed(first, second)
     if kind is Kind.HOST:
-        if first.dtype is second.dtype and (first.const is None or _same_constant(first, second)):
+        same = first.place is second.place
+        if same and first.dtype is second.dtype and (first.const is None or _same_constant(first, second)):
             return first
-        return first.replace(const=None, dtype=first.dtype if first.dtype is second.dtype else None)
+        return first.replace(
+            const=None,
+            dtype=first.dtype if first.dtype is second.dtype else None,
+            place=first.place if same else Place.UNKNOWN,
+        )
     if kind is Kind.SEQUENCE or kind is Kind.MAPPING:
         return _join_containers(first, second)
     if kind is Kind.UNKNOWN:
@@ -92,9 +97,17 @@ def _join_placed(first: Value, second: Value) -> Value:
         and first.const == second.const
         and first.ref == second.ref
         and first.origin == second.origin
+        and first.element is second.element
+        and first.items is second.items
     ):
         return first
+    element: Value | None = None
+    if first.kind is Kind.MODULE:  # a container of modules
+        one, two = element_of(first), element_of(second)
+        element = one or two if one is None or two is None else join(one, two)
     return first.replace(
+        items=None,
+        element=element,
         place=place,
         sure=sure,
         certainty=certainty,
@@ -144,17 +157,28 @@ def element_of(container: Value) -> Value | None:
 
 def element_value(container: Value) -> Value:
     """What iterating over a value gives."""
+    return item_value(container, None)
+
+
+def item_value(container: Value, index: int | None) -> Value:
+    """The item at an index, where that is known, of what a value holds, or else of what iterating over it gives."""
+    items = container.items
+    if index is not None and items is not None and -len(items) <= index < len(items):
+        return items[index]
     kind = container.kind
     if kind is Kind.TENSOR:
         rank = None if container.rank is None or container.rank == 0 else container.rank - 1
         return container.replace(rank=rank, fresh=False, length=None, leaf=None)
     if kind is Kind.SEQUENCE:
         return element_of(container) or UNKNOWN
+    held = element_of(container) if kind is Kind.MODULE else None
+    if held is not None:  # of a container of modules
+        return held
     if kind in (Kind.HOST, Kind.MAPPING):
         return HOST
     if kind is Kind.NDARRAY:
         return container.replace(rank=container.rank - 1) if container.rank else container
-    origin = element_origin(container.origin)
+    origin = element_origin(container.origin, index)
     return UNKNOWN if origin is None else Value(origin=origin)
 
 

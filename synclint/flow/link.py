@@ -13,16 +13,17 @@ from typing import NamedTuple
 from synclint.finding import Confidence
 from synclint.flow.conventions import counts_for, is_side_file
 from synclint.flow.heat import Heats
-from synclint.flow.lattice import UNKNOWN, element_value, join_all
+from synclint.flow.lattice import UNKNOWN, item_value, join_all
 from synclint.flow.nn_modules import is_nn_module
-from synclint.flow.origins import Attribute, Called, Defined, Element, Held, Named, Origin, Passed
-from synclint.flow.places import as_device
+from synclint.flow.origins import Attribute, Called, Defined, Element, Held, Named, Origin, Passed, Super
+from synclint.flow.places import as_device, place_of_name
 from synclint.flow.summary import Call, Summary
 from synclint.flow.values import Kind, Place, Value, Why
 from synclint.index.project import Project, Variable
 from synclint.index.records import Symbol
 
 _DEPTH = 5
+_TARGET_DEPTH = 3  # at most, to find out which function a call reaches
 _MAX_CALLS = 60  # call sites of one parameter that are looked at
 
 Binding = Mapping[str, Value]
@@ -91,8 +92,9 @@ class Linker:
         self._results: dict[tuple[Symbol, int], Value] = {}
         self._attributes: dict[tuple[Symbol, str, int], Value] = {}
         self._parameters: dict[tuple[Symbol, str, int], Value] = {}
-        self._reaching: dict[str, dict[Symbol, list[_Reaching]]] = {}
-        self._calls: dict[Symbol, list[_Reaching]] = {}
+        self._reaching: dict[tuple[str, int], dict[Symbol, list[_Reaching]]] = {}
+        self._calls: dict[tuple[Symbol, int], list[_Reaching]] = {}
+        self._names: dict[tuple[str, str, int], Value | None] = {}
         self._owned_values: dict[tuple[str, int], Value] = {}
         self._like: dict[Symbol, bool] = {}
 
@@ -100,8 +102,7 @@ class Linker:
 
     def named(self, dotted: str, near: str) -> Value | None:
         """What a dotted name means; None when it is not of the project."""
-        found = self.project.find(dotted, near)
-        return None if found is None else self.value(found)
+        return self._named(dotted, near, _DEPTH)
 
     def value(self, found: Symbol | Variable) -> Value:
         """A class, a function, or what a variable of a module holds."""
@@ -203,14 +204,15 @@ class Linker:
 
     def _agreed(self, function: Symbol, name: str, depth: int) -> Value:
         values = []
-        for path, call, arguments in self._calls_of(function)[:_MAX_CALLS]:
+        for path, call, arguments in self._calls_of(function, min(depth, _TARGET_DEPTH))[:_MAX_CALLS]:
             passed = arguments.get(name)
             if passed is None or (passed.kind is Kind.UNKNOWN and passed.origin is None):
                 continue
             value = self._resolve(passed, _At(path, depth - 1))
             if value.kind is not Kind.UNKNOWN:
                 step = Why(call.line, f"passed as `{name}` by `{call.caller or path}`", value.why, path)
-                values.append(value.replace(why=step, fresh=False, const=None))
+                place = value.place if value.const is None else _device_named(value)
+                values.append(value.replace(why=step, fresh=False, const=None, place=place))
         if not values:
             return UNKNOWN
         agreed = join_all(values)
@@ -219,36 +221,37 @@ class Linker:
             agreed = agreed.replace(certainty=min(agreed.certainty, limit), sure=min(agreed.sure, limit))
         return agreed
 
-    def _calls_of(self, function: Symbol) -> list[_Reaching]:
+    def _calls_of(self, function: Symbol, depth: int) -> list[_Reaching]:
         """The calls that may reach a function: as such, or as the same method of a base."""
-        known = self._calls.get(function)
+        known = self._calls.get((function, depth))
         if known is None:
             name, owner = function.name, function.owner
             names = [name, owner.name] if name in ("__init__", "__call__", "forward") else [name]
             targets = [function]
             if owner.qualname:
                 targets += [Symbol(at.path, f"{at.qualname}.{name}") for at, _ in self.project.ancestry(owner)[1:]]
-            known = self._calls[function] = [
+            known = self._calls[function, depth] = [
                 call
                 for called in names
                 for target in targets
-                for call in self._calls_by_name(called).get(target, ())
+                for call in self._calls_by_name(called, depth).get(target, ())
                 if counts_for(call.path, function.path)
             ]
         return known
 
-    def _calls_by_name(self, name: str) -> dict[Symbol, list[_Reaching]]:
+    def _calls_by_name(self, name: str, depth: int) -> dict[Symbol, list[_Reaching]]:
         """The calls by a name, by the function that they reach."""
-        known = self._reaching.get(name)
+        known = self._reaching.get((name, depth))
         if known is None:
-            known = self._reaching[name] = {}
+            known = {}
             for path in self._callers(name):
                 summary = self._summary(path)
                 for call in summary.calls.get(name, ()) if summary is not None else ():
-                    callee = self._callee(call.target, _At(path, 3))
+                    callee = self._callee(call.target, _At(path, depth))
                     if callee is not None:
                         passed = self._bind(callee, call.arguments, dict(call.keywords))
                         known.setdefault(callee.function, []).append(_Reaching(path, call, passed))
+            self._reaching[name, depth] = known
         return known
 
     # Attributes
@@ -258,12 +261,18 @@ class Linker:
             return self._attribute_of(base.ref, name, at.depth - 1)
         if base.kind is Kind.EXTERNAL:
             dotted = f"{base.ref}.{name}"
-            return self.named(dotted, at.path) or Value(Kind.EXTERNAL, ref=dotted)
+            return self._named(dotted, at.path, at.depth - 1) or Value(Kind.EXTERNAL, ref=dotted)
         if base.kind is Kind.TENSOR and name == "device":
             return Value(Kind.DEVICE, base.place, sure=base.sure, why=base.why)
         if base.kind is Kind.UNKNOWN:
             return self._owned(name, at.depth - 1)
         return UNKNOWN
+
+    def _item(self, of: Value, index: int | None, at: _At) -> Value:
+        if of.kind is Kind.INSTANCE and index is not None and isinstance(of.ref, Symbol):
+            names = self.project.items(of.ref)
+            return self._attribute_of(of.ref, names[index], at.depth - 1) if -1 < index < len(names) else UNKNOWN
+        return item_value(of, index)
 
     def _attribute_of(self, symbol: Symbol, name: str, depth: int) -> Value:
         if depth <= 0:
@@ -307,8 +316,31 @@ class Linker:
 
     # Origins
 
+    def _named(self, dotted: str, near: str, depth: int) -> Value | None:
+        if not self.project.knows(dotted):
+            return None
+        key = (dotted, near, depth)
+        if key not in self._names:
+            self._names[key] = self._meaning(dotted, near, depth)
+        return self._names[key]
+
+    def _meaning(self, dotted: str, near: str, depth: int) -> Value | None:
+        found = self.project.find(dotted, near)
+        if found is not None:
+            return self._found(found, depth)
+        owner, _, name = dotted.rpartition(".")
+        if depth <= 0:
+            return None
+        base = self._named(owner, near, depth - 1)  # an attribute of a class, or of what a variable holds
+        if base is None or base.kind in (Kind.UNKNOWN, Kind.EXTERNAL):
+            return None
+        value = self._attribute(base, name, _At(near, depth - 1))
+        return None if value.kind is Kind.UNKNOWN else value
+
     def _found(self, found: Symbol | Variable, depth: int) -> Value:
         if isinstance(found, Variable):
+            if depth <= 0:
+                return UNKNOWN
             summary = self._summary(found.path)
             raw = UNKNOWN if summary is None else summary.variables.get(found.name, UNKNOWN)
             return self._resolve(raw, _At(found.path, depth - 1))
@@ -325,6 +357,8 @@ class Linker:
         """A value of a summary, with what its origin turns out to be."""
         origin = value.origin
         if origin is None:
+            if value.kind is Kind.EXTERNAL:
+                return self._named(value.ref, at.path, at.depth) or value
             if value.items is not None or value.element is not None:
                 items = None if value.items is None else tuple(self._resolve(item, at) for item in value.items)
                 element = None if value.element is None else self._resolve(value.element, at)
@@ -351,19 +385,22 @@ class Linker:
         if at.depth <= 0:
             return UNKNOWN
         if isinstance(origin, Named):
-            return self.named(origin.dotted, at.path) or Value(Kind.EXTERNAL, ref=origin.dotted)
+            return self._named(origin.dotted, at.path, at.depth) or Value(Kind.EXTERNAL, ref=origin.dotted)
         if isinstance(origin, Defined):
             return self._found(origin.symbol, at.depth)
-        if isinstance(origin, Held):
+        if isinstance(origin, (Held, Super)):
             return self._instance(origin.symbol)
         if isinstance(origin, Passed):
             if origin.function == at.function and origin.name in at.bound:
                 return at.bound[origin.name]
             return self._parameter(origin.function, origin.name, at.depth - 1)
         if isinstance(origin, Attribute):
+            if isinstance(origin.of, Super):
+                method = self.project.inherited(origin.of.symbol, origin.name)
+                return UNKNOWN if method is None else Value(Kind.FUNCTION, ref=method.symbol)
             return self._attribute(self._origin(origin.of, at), origin.name, at)
         if isinstance(origin, Element):
-            return element_value(self._origin(origin.of, at))
+            return self._item(self._origin(origin.of, at), origin.position, at)
         return self._called(origin, at)
 
     def _called(self, origin: Called, at: _At) -> Value:
@@ -380,10 +417,19 @@ class Linker:
         return self._call(callee, arguments, keywords, at.depth - 1)
 
 
+def _device_named(value: Value) -> Place:
+    """The place of a constant: what a string names, if that decides whether anything waits."""
+    if value.kind is not Kind.HOST or not isinstance(value.const, str):
+        return value.place
+    place = place_of_name(value.const)
+    return Place.UNKNOWN if place is Place.OTHER else place
+
+
 def _open(value: Value) -> bool:
     """Whether anything about a value is left to resolve."""
     return (
         value.origin is not None
+        or value.kind is Kind.EXTERNAL
         or (value.items is not None and any(map(_open, value.items)))
         or (value.element is not None and _open(value.element))
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -14,10 +15,10 @@ from synclint.flow.annotations import annotated
 from synclint.flow.file_heat import FileHeat
 from synclint.flow.frame import Frame
 from synclint.flow.heat import NO_NAMES, Names
-from synclint.flow.lattice import PENDING, UNKNOWN, join, join_all
+from synclint.flow.lattice import PENDING, UNKNOWN, item_value, join, join_all
 from synclint.flow.loops import Loops
 from synclint.flow.nn_modules import is_nn_module
-from synclint.flow.origins import Attribute, Defined, Held, Origin, Passed, called
+from synclint.flow.origins import Attribute, Defined, Held, Named, Origin, Passed, called
 from synclint.flow.parameters import bind_arguments, bind_conventions, in_the_light_of_calls
 from synclint.flow.site import FunctionNode, Scope, Site
 from synclint.flow.summary import Call, Summary
@@ -91,7 +92,7 @@ class ModuleFlow:
             elif isinstance(statement, FUNCTION):
                 self.function_nodes[statement.name] = statement
         self.module_scope = Scope("", None, None, None, Heat.COLD)
-        self._project = self.linker.project if self.linker is not None else _alone(self.path, self.record)
+        self._project = _project(self.path, self.record, source, place)
         self._defined = {
             **{name: Value(Kind.CLASS, ref=self.symbol(name)) for name in self.record.classes},
             **{name: Value(Kind.FUNCTION, ref=self.symbol(name)) for name in self.record.functions},
@@ -138,9 +139,15 @@ class ModuleFlow:
             for attribute in record.attributes if record is not None else ():
                 value = body.env.get(attribute)
                 if value is not None and record is not None:
-                    if attribute in record.fields and self.linker is None:
-                        value = value.replace(origin=Passed(self.symbol(f"{name}.__init__"), attribute))
+                    if attribute in record.fields:
+                        value = self._field(self.symbol(f"{name}.__init__"), attribute, value)
                     self._assigned[name, "", attribute] = value
+
+    def _field(self, constructor: Symbol, name: str, declared: Value) -> Value:
+        """What a field holds, given what its annotation and default say: what the constructor's calls agree on."""
+        if self.linker is None:
+            return declared.replace(origin=Passed(constructor, name))
+        return in_the_light_of_calls(declared, self.linker.parameter(constructor, name), name)
 
     def _order(self, qualname: str) -> tuple[bool, int]:
         """Constructors first: they say where attributes live."""
@@ -175,7 +182,9 @@ class ModuleFlow:
         if known is None and name in self.record.imports:
             dotted = self.record.imports[name]
             known = self._defined[name] = self.of_project(dotted) or Value(Kind.EXTERNAL, ref=dotted)
-        if known is None and self.record.stars and self.linker is not None:
+        if known is None and self.record.stars:
+            if self.linker is None:
+                return None if hasattr(builtins, name) else Value(origin=Named(f"{self.record.name}.{name}"))
             found = self._project.find(f"{self.record.name}.{name}", self.path)
             known = self._defined[name] = self.linker.value(found) if found is not None else UNKNOWN
             return None if known is UNKNOWN else known
@@ -210,6 +219,16 @@ class ModuleFlow:
 
     def method(self, symbol: Symbol, name: str) -> Method | None:
         return self._project.method(symbol, name)
+
+    def inherited(self, symbol: Symbol, name: str) -> Method | None:
+        return self._project.inherited(symbol, name)
+
+    def item(self, of: Value, index: int | None) -> Value:
+        """``of[index]``, or what unpacking gives in its place; any item, if the index is not known."""
+        if of.kind is Kind.INSTANCE and of.ref is not None and index is not None:
+            names = self._project.items(of.ref)
+            return self.attribute(of.ref, names[index]) if -1 < index < len(names) else UNKNOWN
+        return item_value(of, index)
 
     def attribute(self, symbol: Symbol, name: str) -> Value:
         """What ``self.name`` holds: the join over the assignments in the class, or in the nearest base that has one."""
@@ -360,8 +379,14 @@ class ModuleFlow:
         return general if known is PENDING or known.kind is Kind.UNKNOWN else known
 
 
-def _alone(path: str, record: ModuleRecord) -> Project:
-    return Project(Packages([path]), lambda asked: record if asked == path else None)
+def _project(path: str, record: ModuleRecord, source: Source, place: InProject | None) -> Project:
+    """The project with the file as it is at hand: there may be none, or one that knows another text of it, or none."""
+    if place is None:
+        return Project(Packages([path]), lambda asked: record if asked == path else None)
+    known = place.linker.project
+    if place.digest == source.digest:
+        return known
+    return Project(known.packages, lambda asked: record if asked == path else known.record(asked))
 
 
 def promised(frame: Frame, node: FunctionNode, result: Value) -> Value:

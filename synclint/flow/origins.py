@@ -33,6 +33,12 @@ class Held(NamedTuple):
     symbol: Symbol
 
 
+class Super(NamedTuple):
+    """An instance of a class of the project, as ``super()`` shows it: with what its bases have."""
+
+    symbol: Symbol
+
+
 class Passed(NamedTuple):
     """What callers pass as a parameter."""
 
@@ -51,6 +57,7 @@ class Element(NamedTuple):
     """What iterating over, or indexing, what another origin gives."""
 
     of: Origin
+    position: int | None = None
 
 
 class Called(NamedTuple):
@@ -61,7 +68,7 @@ class Called(NamedTuple):
     keywords: tuple[tuple[str, Value], ...] = ()
 
 
-Origin: TypeAlias = Named | Defined | Held | Passed | Attribute | Element | Called
+Origin: TypeAlias = Named | Defined | Held | Super | Passed | Attribute | Element | Called
 
 _DEEPEST = 5
 
@@ -80,9 +87,9 @@ def attribute_of(origin: Origin | None, name: str) -> Origin | None:
     return None if origin is None or depth(origin) > _DEEPEST else Attribute(origin, name)
 
 
-def element_of(origin: Origin | None) -> Origin | None:
-    """The origin of an element of a container."""
-    return None if origin is None or depth(origin) > _DEEPEST else Element(origin)
+def element_of(origin: Origin | None, index: int | None = None) -> Origin | None:
+    """The origin of an element of a container, of the one at an index if that is known."""
+    return None if origin is None or depth(origin) > _DEEPEST else Element(origin, index)
 
 
 def called(target: Origin, node: ast.Call, arguments: Sequence[Value], keywords: Mapping[str, Value]) -> Origin | None:

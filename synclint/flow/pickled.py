@@ -1,14 +1,16 @@
-"""Records and summaries as bytes. Loading them makes nothing but synclint's own plain data, whatever the bytes say."""
+"""Records and summaries as bytes, with a checksum. Loading them makes nothing but synclint's own plain data, whatever the
+bytes say."""
 
 from __future__ import annotations
 
 import io
 import pickle
 from typing import Any
+from zlib import crc32
 
 _ALLOWED = {
     "synclint.finding": {"Applicability", "Confidence", "Direction", "Edit", "Finding", "Fix", "Heat", "Step"},
-    "synclint.flow.origins": {"Attribute", "Called", "Defined", "Element", "Held", "Named", "Passed"},
+    "synclint.flow.origins": {"Attribute", "Called", "Defined", "Element", "Held", "Named", "Passed", "Super"},
     "synclint.flow.summary": {"Call", "Summary"},
     "synclint.flow.values": {"Dtype", "Kind", "Place", "Why", "_restored"},
     "synclint.index.records": {"ClassRecord", "FunctionRecord", "ModuleRecord", "Symbol"},
@@ -23,10 +25,18 @@ class _Loader(pickle.Unpickler):
         return super().find_class(module, name)
 
 
+_CHECKSUM = 4  # bytes
+
+
 def dump(data: object) -> bytes:
-    return pickle.dumps(data, protocol=5)
+    pickled = pickle.dumps(data, protocol=5)
+    return crc32(pickled).to_bytes(_CHECKSUM, "big") + pickled
 
 
 def load(data: bytes) -> Any:
-    """What :func:`dump` was given. Raises :class:`pickle.UnpicklingError`, or whatever damaged bytes lead to."""
-    return _Loader(io.BytesIO(data)).load()
+    """What :func:`dump` was given. Raises :class:`pickle.UnpicklingError` for damaged bytes, and whatever bytes that were
+    made by something else lead to."""
+    pickled = memoryview(data)[_CHECKSUM:]
+    if crc32(pickled).to_bytes(_CHECKSUM, "big") != data[:_CHECKSUM]:
+        raise pickle.UnpicklingError("damaged")
+    return _Loader(io.BytesIO(pickled)).load()

@@ -6,6 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from synclint.finding import Confidence
+from synclint.flow.annotations import annotated
 from synclint.flow.lattice import HOST, NONE, UNKNOWN
 from synclint.flow.places import place_of_name
 from synclint.flow.values import Kind, Place, Value, Why
@@ -155,8 +156,10 @@ def _refine_isinstance(frame: Frame, subject: ast.expr, classes: ast.expr, outco
             _set(frame, subject, Value(Kind.MAPPING))
         elif names == ["numpy.ndarray"]:
             _set(frame, subject, Value(Kind.NDARRAY))
-        elif names == ["torch.nn.Module"]:
-            _set(frame, subject, Value(Kind.MODULE))
+        elif len(parts) == 1 and value.kind in (Kind.UNKNOWN, Kind.INSTANCE, Kind.MODULE, Kind.OBJECT):
+            known = annotated(parts[0], frame.module.resolve_annotation)
+            if known.kind in (Kind.INSTANCE, Kind.MODULE) or known.origin is not None:
+                _set(frame, subject, known)
 
 
 def _tensor(frame: Frame, subject: ast.expr, outcome: bool) -> None:

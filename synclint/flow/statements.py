@@ -42,11 +42,21 @@ def _annotated_assign(frame: Frame, node: ast.AnnAssign) -> None:
     declared = annotated(node.annotation, frame.module.resolve_annotation)
     if node.value is not None:
         value = frame.value(node.value)
+        if frame.scope.node.__class__ is ast.ClassDef and isinstance(node.target, ast.Name):
+            value = _field(frame, node.target.id, declared, value, node.lineno)
         if value.kind is Kind.UNKNOWN or (value.kind is Kind.SEQUENCE and not value.items and value.element is None):
             value = declared if declared.kind is not Kind.UNKNOWN else value
         bind_target(frame, node.target, value)
     elif isinstance(node.target, ast.Name) and frame.scope.node.__class__ is ast.ClassDef:
         bind_target(frame, node.target, field(frame, node.target.id, declared, node.lineno))
+
+
+def _field(frame: Frame, name: str, declared: Value, default: Value, line: int) -> Value:
+    """What a field of a class holds that has a default: what its annotation says, for that says more."""
+    if default.kind not in (Kind.NONE, Kind.UNKNOWN) or declared.kind is Kind.UNKNOWN:
+        return default
+    known = field(frame, name, declared, line)
+    return known.replace(optional=True) if default.kind is Kind.NONE else known
 
 
 def _augmented_assign(frame: Frame, node: ast.AugAssign) -> None:
@@ -297,7 +307,7 @@ def _class(frame: Frame, node: ast.ClassDef) -> None:
 
 
 def _import(frame: Frame, node: ast.Import | ast.ImportFrom) -> None:
-    for name, dotted in imported_names(node):
+    for name, dotted in imported_names(node, frame.module.record.package):
         frame.env[name] = Value(Kind.EXTERNAL, ref=dotted)
 
 

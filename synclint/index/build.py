@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
+from synclint.index.exports import exports
 from synclint.index.names import canonical, dotted_name, imported_module, imported_names
 from synclint.index.records import ClassRecord, FunctionRecord, ModuleRecord
 
@@ -15,7 +16,8 @@ def build(path: str, tree: ast.Module, name: str = "") -> ModuleRecord:
     """The record of one file, the module ``name``. Conditional definitions and imports count; the last one wins."""
     record = ModuleRecord(path, name)
     package = record.package
-    for statement in flat(tree.body):
+    statements = flat(tree.body)
+    for statement in statements:
         if isinstance(statement, (ast.Import, ast.ImportFrom)):
             record.imports.update(imported_names(statement, package))
             if isinstance(statement, ast.ImportFrom) and statement.names[0].name == "*":
@@ -26,6 +28,8 @@ def build(path: str, tree: ast.Module, name: str = "") -> ModuleRecord:
             record.classes[statement.name] = _class_record(statement, record)
         else:
             record.bound.update(_bound(statement))
+    if "__all__" in record.bound:
+        record.exports = exports(statements)
     return record
 
 

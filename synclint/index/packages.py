@@ -42,10 +42,22 @@ class Packages:
 
     def find(self, name: str, near: str) -> str | None:
         """The file of the module ``name`` as the file ``near`` imports it; None if it is not of the project."""
+        if name.startswith("."):
+            return self._relative(name, near)
         found = self._paths.get(name)
         if found is None:
             return None
         return found[0] if len(found) == 1 else max(found, key=lambda path: _shared(path, near))
+
+    def _relative(self, name: str, near: str) -> str | None:
+        """The file of a module that is named by leading dots: of a folder that has no ``__init__.py``."""
+        folders = near.split("/")[:-1]
+        path = name.lstrip(".")
+        up = len(name) - len(path) - 1
+        if up > len(folders):
+            return None
+        start = "/".join([*folders[: len(folders) - up], *path.split(".")])
+        return next((file for file in (f"{start}.py", f"{start}/__init__.py") if file in self.files), None)
 
 
 def _shared(path: str, other: str) -> int:

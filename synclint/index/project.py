@@ -48,7 +48,7 @@ class Project:
 
     def find(self, dotted: str, near: str) -> Symbol | Variable | None:
         """What an absolute dotted name means in the file ``near``; None when it is not of the project."""
-        if dotted.partition(".")[0] not in self.packages.tops:
+        if not self.knows(dotted):
             return None
         key = (dotted, near)
         if key not in self._found:
@@ -59,10 +59,16 @@ class Project:
         """What a dotted name means at the top level of a file, as written there."""
         return self._member(path, dotted.split("."), frozenset())
 
+    def knows(self, dotted: str) -> bool:
+        """Whether a dotted name may be of the project, by how it begins."""
+        return dotted.partition(".")[0] in self.packages.tops or dotted.startswith(".")
+
     def _find(self, dotted: str, near: str, asked: frozenset[tuple[str, str]]) -> Symbol | Variable | None:
-        parts = dotted.split(".")
+        relative = dotted.lstrip(".")
+        dots = dotted[: len(dotted) - len(relative)]
+        parts = relative.split(".")
         for end in range(len(parts) - 1, 0, -1):
-            path = self.packages.find(".".join(parts[:end]), near)
+            path = self.packages.find(dots + ".".join(parts[:end]), near)
             if path is not None:
                 return self._member(path, parts[end:], asked)
         return None
@@ -82,9 +88,12 @@ class Project:
             return self._find(".".join([record.imports[name], *rest]), path, asked)
         if name in record.bound:
             return None if rest else Variable(path, name)
-        for star in record.stars:
+        for star in reversed(record.stars):
             module = self.packages.find(star, path)
-            found = self._member(module, parts, asked) if module is not None and not name.startswith("_") else None
+            starred = None if module is None else self.record(module)
+            if module is None or starred is None or not starred.is_exported(name):
+                continue
+            found = self._member(module, parts, asked)
             if found is not None:
                 return found
         return None
@@ -112,36 +121,42 @@ class Project:
         return None if known is None else known.methods.get(name)
 
     def ancestry(self, symbol: Symbol) -> tuple[Class, ...]:
-        """The class and its bases as far as they are of the project, nearest first."""
+        """The class and its bases as far as they are of the project, in the order in which attributes are looked up."""
         found = self._ancestries.get(symbol)
         if found is None:
-            self._trace(symbol)
-            found = self._ancestries[symbol]
+            found = self._ancestries[symbol] = tuple(self._linearised(symbol, frozenset()))
         return found
 
     def outside(self, symbol: Symbol) -> tuple[str, ...]:
         """The dotted names of the bases, of its own or inherited, that are not of the project."""
-        self.ancestry(symbol)
-        return self._outside[symbol]
+        found = self._outside.get(symbol)
+        if found is None:
+            names = [
+                canonical(base)
+                for at, record in self.ancestry(symbol)
+                for base in record.bases
+                if self.base(at.path, base) is None
+            ]
+            found = self._outside[symbol] = tuple(dict.fromkeys(names))
+        return found
 
-    def _trace(self, symbol: Symbol) -> None:
-        found: dict[Symbol, Class] = {}
-        outside: dict[str, None] = {}
-        pending = [symbol]
-        while pending:
-            at = pending.pop(0)
-            record = self.class_record(at)
-            if record is None or at in found:
-                continue
-            found[at] = Class(at, record)
-            for base in record.bases:
-                known = self.base(at.path, base)
-                if known is None:
-                    outside[canonical(base)] = None
-                else:
-                    pending.append(known)
-        self._ancestries[symbol] = tuple(found.values())
-        self._outside[symbol] = tuple(outside)
+    def _linearised(self, symbol: Symbol, above: frozenset[Symbol]) -> list[Class]:
+        """The method resolution order; ``above`` are the classes that are being looked at, against cycles."""
+        record = self.class_record(symbol)
+        if record is None or symbol in above:
+            return []
+        above |= {symbol}
+        orders = []
+        for base in record.bases:
+            known = self.base(symbol.path, base)
+            order = [] if known is None else self._linearised(known, above)
+            if order:
+                orders.append(order)
+        direct = [order[0] for order in orders]
+        return [
+            Class(symbol, record),
+            *(_merged([*orders, direct]) if len(orders) > 1 else orders[0] if orders else ()),
+        ]
 
     def base(self, path: str, dotted: str) -> Symbol | None:
         """The class of the project that a class statement in a file names."""
@@ -153,7 +168,32 @@ class Project:
 
     def method(self, symbol: Symbol, name: str) -> Method | None:
         """The method ``name`` of a class, inherited ones included."""
-        for at, record in self.ancestry(symbol):
-            if name in record.methods:
-                return Method(Symbol(at.path, f"{at.qualname}.{name}"), record.methods[name])
-        return None
+        return _method(self.ancestry(symbol), name)
+
+    def inherited(self, symbol: Symbol, name: str) -> Method | None:
+        """The method ``name`` that a class has from its bases, which ``super()`` calls."""
+        return _method(self.ancestry(symbol)[1:], name)
+
+    def items(self, symbol: Symbol) -> tuple[str, ...]:
+        """The attributes that the items of an instance are, if it is a tuple with named fields."""
+        record = self.class_record(symbol)
+        return record.fields if record is not None and "typing.NamedTuple" in record.bases else ()
+
+
+def _method(ancestry: tuple[Class, ...], name: str) -> Method | None:
+    for at, record in ancestry:
+        if name in record.methods:
+            return Method(Symbol(at.path, f"{at.qualname}.{name}"), record.methods[name])
+    return None
+
+
+def _merged(orders: list[list[Class]]) -> list[Class]:
+    """C3: each class before its bases, and bases in the order in which they are written, as far as that can be."""
+    found: list[Class] = []
+    orders = [list(order) for order in orders]
+    while orders := [order for order in orders if order]:
+        later = {known.symbol for order in orders for known in order[1:]}
+        best = next((order[0] for order in orders if order[0].symbol not in later), orders[0][0])
+        found.append(best)
+        orders = [[known for known in order if known.symbol != best.symbol] for order in orders]
+    return found

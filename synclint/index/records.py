@@ -77,7 +77,8 @@ class ModuleRecord:
 
     ``path`` is relative to the project's root, with slashes; ``name`` the dotted name of the module. ``imports`` maps
     a local name to a canonical dotted name (``th`` -> ``torch``), ``stars`` are the modules whose names are all
-    imported, ``bound`` the other names assigned at module level.
+    imported, ``bound`` the other names assigned at module level, ``exports`` what ``__all__`` lists (None where there
+    is none, or one that is put together in other ways than from literals).
     """
 
     path: str
@@ -87,9 +88,14 @@ class ModuleRecord:
     classes: dict[str, ClassRecord] = field(default_factory=dict)
     functions: dict[str, FunctionRecord] = field(default_factory=dict)
     bound: set[str] = field(default_factory=set)
+    exports: set[str] | None = None
 
     @property
     def package(self) -> str:
         """What a relative import starts from."""
         is_package = self.path.endswith(("/__init__.py", "/__init__.pyi")) or self.path in ("__init__.py",)
         return self.name if is_package else self.name.rpartition(".")[0]
+
+    def is_exported(self, name: str) -> bool:
+        """Whether ``from module import *`` binds the name."""
+        return not name.startswith("_") if self.exports is None else name in self.exports

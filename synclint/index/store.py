@@ -1,7 +1,6 @@
 """What was learnt of a project's files, kept on disk: one SQLite file that parallel runs share.
 
-An entry is keyed by the content of its file. What cannot be read back counts as absent, and a database that is damaged,
-or was made by another version, is emptied.
+An entry is keyed by the content of its file. A database that is damaged, or was made by another version, is emptied.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -67,18 +67,17 @@ class Store:
         self.path = os.fspath(path)
         try:
             self._connection = self._open(version)
+        except sqlite3.OperationalError:  # locked, or not to be written: no reason to take it from others
+            raise
         except sqlite3.DatabaseError:
-            if os.path.exists(self.path):
-                os.remove(self.path)
+            discard(self.path)
             self._connection = self._open(version)
 
     def _open(self, version: str) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=60, isolation_level=None)
         try:
             connection.execute("PRAGMA synchronous = OFF")
-            row = connection.execute("SELECT name FROM sqlite_master WHERE name = 'meta'").fetchone()
-            made = None if row is None else connection.execute("SELECT version FROM meta").fetchone()
-            if made is None or made[0] != version:
+            if _version(connection) != version:
                 self._make(connection, version)
         except BaseException:
             connection.close()
@@ -88,6 +87,9 @@ class Store:
     @staticmethod
     def _make(connection: sqlite3.Connection, version: str) -> None:
         connection.execute("BEGIN IMMEDIATE")
+        if _version(connection) == version:  # another process was faster
+            connection.execute("COMMIT")
+            return
         tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         for (name,) in tables:
             connection.execute(f"DROP TABLE {name}")
@@ -111,6 +113,9 @@ class Store:
         self, entries: Iterable[Entry], removed: Iterable[str], touched: Iterable[tuple[str, Stamp]] = ()
     ) -> None:
         """Puts entries, removes others, and notes new stamps of files whose content is the same; all or nothing."""
+        entries, removed, touched = list(entries), list(removed), list(touched)
+        if not (entries or removed or touched):
+            return
         run = self._connection.execute
         run("BEGIN IMMEDIATE")
         try:
@@ -199,3 +204,16 @@ class Store:
         self._connection.execute("BEGIN IMMEDIATE")
         self._connection.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", answers)
         self._connection.execute("COMMIT")
+
+
+def discard(path: str) -> None:
+    """Removes the file of a store that is damaged, so that the next one starts anew."""
+    for name in (path, path + "-journal"):
+        with suppress(FileNotFoundError):
+            os.remove(name)
+
+
+def _version(connection: sqlite3.Connection) -> str | None:
+    row = connection.execute("SELECT name FROM sqlite_master WHERE name = 'meta'").fetchone()
+    made = None if row is None else connection.execute("SELECT version FROM meta").fetchone()
+    return None if made is None else made[0]
