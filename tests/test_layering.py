@@ -24,7 +24,7 @@ LAYERS = (
     ("lint",),
     ("fix",),
     ("selection",),
-    ("project_heat",),
+    ("answers", "project_heat"),
     ("project",),
     ("run",),
     ("verify", "waits", "pytest", "explain"),
