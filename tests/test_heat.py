@@ -307,6 +307,30 @@ def test_what_runs_on_import_alone_is_cold(tmp_path: Path) -> None:
     assert reasons(table, root) == ["a.py:3 `table` only runs when `a.py` is imported"]
 
 
+def test_a_script_tells_of_its_own_functions_alone(tmp_path: Path) -> None:
+    files = {
+        "lib.py": """
+            def used():
+                return READ
+            def shown():
+                return READ
+        """,
+        "script.py": """
+            from lib import shown, used
+            def helper():
+                used()
+                return READ
+            def main():
+                used()
+                helper()
+            if __name__ == "__main__":
+                main()
+                shown()
+        """,
+    }
+    assert heats(project(tmp_path, files)) == {"used": "warm", "shown": "warm", "helper": "cold"}
+
+
 def test_calls_among_each_other_alone_say_nothing(tmp_path: Path) -> None:
     code = """
         def one():

@@ -103,6 +103,7 @@ class _Spread:
         self._cold_functions = _Patterns(names.cold_functions, modules)
         self._nature: dict[Node, _Nature] = {}
         self.heats: dict[Node, FunctionHeat] = {}
+        self._scripted = {node for node in graph.nodes if node.symbol.qualname == "main"}
         for node in graph.nodes:
             self._nature[node], reason = self._natural(node)
             if self._nature[node] is _Nature.HOT:
@@ -202,7 +203,7 @@ class _Spread:
         passed: set[Node] = set()
         for caller in self._graph.nodes:
             for edge in caller.plain + caller.guarded:
-                if edge.callee is not caller:
+                if edge.callee is not caller and self._tells(caller, edge.callee):
                     (passed if edge.passed else called).add(edge.callee)
         for edges in self._graph.imported.values():
             for edge in edges:
@@ -211,6 +212,11 @@ class _Spread:
 
     def _is_cool(self, node: Node) -> bool:
         return self._nature[node] is _Nature.COOL and self.heats[node].heat is Heat.COLD
+
+    def _tells(self, caller: Node, callee: Node) -> bool:
+        """Whether being called there says how often a function runs: a script that uses other files is one user of
+        many."""
+        return caller not in self._scripted or caller.symbol.path == callee.symbol.path
 
     # Cold
 
@@ -229,14 +235,19 @@ class _Spread:
             following: list[Node] = []
             for caller in level:
                 for edge in caller.plain + caller.guarded:
-                    how = f"is only called by `{caller.symbol.qualname}`"
-                    self._cool_down(edge.callee, warm, how, caller.symbol, following)
+                    if self._tells(caller, edge.callee):
+                        how = f"is only called by `{caller.symbol.qualname}`"
+                        if self._cool_down(edge.callee, warm, how, caller.symbol, following):
+                            self._scripted.update((edge.callee,) if caller in self._scripted else ())
             level = _sorted(following)
 
-    def _cool_down(self, callee: Node, warm: set[Node], how: str, source: Symbol | None, following: list[Node]) -> None:
-        if callee not in self.heats and callee not in warm and not callee.anyone:
-            self.heats[callee] = FunctionHeat(Heat.COLD, f"`{callee.symbol.qualname}` {how}", source)
-            following.append(callee)
+    def _cool_down(self, callee: Node, warm: set[Node], how: str, source: Symbol | None, following: list[Node]) -> bool:
+        """Makes a function cold, unless more is known of it."""
+        if callee in self.heats or callee in warm or callee.anyone:
+            return False
+        self.heats[callee] = FunctionHeat(Heat.COLD, f"`{callee.symbol.qualname}` {how}", source)
+        following.append(callee)
+        return True
 
 
 def _sorted(nodes: Iterable[Node]) -> list[Node]:

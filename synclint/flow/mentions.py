@@ -67,7 +67,7 @@ class _Reader:
     def read(self) -> Outline:
         found = Outline(self._record)
         loose: list[ast.stmt] = []
-        for statement in flat(self._source.tree.body):
+        for statement in flat([one for one in self._source.tree.body if not _runs_as_script(one)]):
             if isinstance(statement, FUNCTION):
                 self._add(found, statement.name, statement, None, ())
             elif isinstance(statement, ast.ClassDef):
@@ -226,6 +226,13 @@ def _through(parameter: ast.arg, name: str) -> list[str]:
     """What calling a method of a parameter is kept as: by the classes in its annotation, if there are any."""
     _, _, rest = name.partition(".")
     return [f"{known}.{rest}" for known in classes_of(parameter.annotation)] or [f".{name.rpartition('.')[2]}"]
+
+
+def _runs_as_script(statement: ast.stmt) -> bool:
+    """Whether a statement is ``if __name__ == "__main__"``: not what happens on import."""
+    if not isinstance(statement, ast.If) or not isinstance(statement.test, ast.Compare):
+        return False
+    return getattr(statement.test.left, "id", "") == "__name__"
 
 
 def _first_parameter(function: FunctionNode | None) -> str:
