@@ -177,7 +177,9 @@ def lint_files(
 ) -> list[Outcome]:
     """Lint files in the light of their projects, in up to ``jobs`` processes; what comes of them, sorted by path, does
     not depend on the number. ``cache``: whether to keep on disk what is learnt of the projects, and what is found."""
-    with _no_collector(), _read_projects(files, jobs, cache=cache) as projects:
+    # A few files in which nothing can wait need no project.
+    needed = files if len(files) > CHUNK or any(_has_operations(path) for path, _ in files) else ()
+    with _no_collector(), _read_projects(needed, jobs, cache=cache) as projects:
         known = {} if fixing.levels else projects.known(files)
         left = [Job(path, settings, projects.members.get(path)) for path, settings in files if path not in known]
         chunks = [left[start : start + CHUNK] for start in range(0, len(left), CHUNK)]
@@ -219,8 +221,8 @@ class _Projects(NamedTuple):
 
 @contextmanager
 def _read_projects(files: Sequence[tuple[Path, Settings]], jobs: int, *, cache: bool) -> Iterator[_Projects]:
-    """The projects that files belong to, read as far as they have changed; none for a few files that cannot wait."""
-    if len(files) <= CHUNK and not any(_has_operations(path) for path, _ in files):
+    """The projects that files belong to, read as far as they have changed."""
+    if not files:
         yield _Projects({}, {})
         return
     from synclint.project import ProjectFiles
@@ -249,13 +251,12 @@ def _has_operations(path: Path) -> bool:
 
 
 @contextmanager
-def in_project(path: Path | str, settings: Settings, *, cache: bool = True) -> Iterator[InProject | None]:
-    """Where a file stands in its project, which is read as far as it has changed; None if nothing in it could wait."""
+def in_project(path: Path | str, settings: Settings, *, cache: bool = True) -> Iterator[InProject]:
+    """Where a file stands in its project, which is read as far as it has changed."""
     from pathlib import Path
 
     with _no_collector(), _read_projects([(Path(path), settings)], jobs=1, cache=cache) as projects:
-        member = projects.members.get(Path(path))
-        yield None if member is None else member.place()
+        yield projects.members[Path(path)].place()
 
 
 def _read(tasks: Sequence[Task], jobs: int) -> list[Entry]:

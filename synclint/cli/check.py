@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from synclint import config
 from synclint.discover import DiscoverError, discover
 from synclint.finding import Applicability
+from synclint.lint.engine import may_wait
 from synclint.run import Fixing, Outcome, in_project, lint_files, lint_source, linter
 from synclint.selection import UnknownSelectorError
 from synclint.source import Source, SourceError, shown_path
@@ -200,7 +201,7 @@ def _stdin(options: Namespace) -> tuple[list[Outcome], dict[str, Source]]:
     else:
         try:
             texts[shown] = source = Source.decode(raw, shown)
-            if name and os.path.isfile(name):
+            if name and os.path.isfile(name) and may_wait(source.data):
                 with in_project(name, settings, cache=not options.no_cache) as place:
                     outcome = lint_source(source, settings, _fixing(options), place)
             else:

@@ -124,13 +124,13 @@ class _Asked:
         owner = line.owner
         if isinstance(owner, FUNCTION):
             known = seen.scopes.get(owner)
-            return (known, "") if known is not None else (self._around(line), self._skipped(owner))
+            return (known, "") if known is not None else (self._around(line), _not_followed(owner))
         reached = seen.reached.get(line.statement)
         if reached is not None:
             return reached, ""
         around = line.outside
         if isinstance(around, FUNCTION) and around not in seen.scopes:
-            return self._around(line), self._skipped(around)
+            return self._around(line), _not_followed(around)
         return self._around(line), "not reached: what stands before it always returns, raises or goes on elsewhere"
 
     def _around(self, line: Line) -> Scope:
@@ -138,12 +138,9 @@ class _Asked:
         known = seen if isinstance(outside, FUNCTION) and (seen := self._seen.scopes.get(outside)) else None
         return known or self._seen.flow.module_scope
 
-    def _skipped(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
-        for other in self._seen.scopes:
-            same = other.name == function.name and other.lineno != function.lineno
-            if same and other in self._seen.flow.function_nodes.values():
-                return f"not interpreted: the definition of `{function.name}` in line {other.lineno} is taken for it"
-        return f"not interpreted: `{function.name}` was not followed"
+
+def _not_followed(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    return f"not interpreted: `{function.name}` was not followed"
 
 
 def _own(line: Line) -> list[ast.AST]:
