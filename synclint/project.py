@@ -6,7 +6,6 @@ import hashlib
 import os
 import sqlite3
 import sys
-import tempfile
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -30,6 +29,7 @@ from synclint.project_heat import StoredHeats
 from synclint.source import Source, SourceError
 
 if TYPE_CHECKING:
+    import tempfile
     from collections.abc import Callable, Iterable
     from typing import Any
 
@@ -92,6 +92,8 @@ class ProjectFiles:
                 return Store(_cache_folder(self.root) / "project.db", version())
             except (OSError, sqlite3.Error):
                 pass  # a folder that cannot be written, or is full: do without
+        import tempfile
+
         self._temporary = tempfile.TemporaryDirectory(prefix="synclint-")
         return Store(os.path.join(self._temporary.name, "project.db"), version())
 

@@ -218,9 +218,12 @@ class _Projects(NamedTuple):
 
 
 @contextmanager
-def _read_projects(files: Sequence[tuple[Path, Settings]], jobs: int, *, cache: bool) -> Iterator[_Projects]:
-    """The projects that files belong to, read as far as they have changed; none for a few files that cannot wait."""
-    if len(files) <= CHUNK and not any(_has_operations(path) for path, _ in files):
+def _read_projects(
+    files: Sequence[tuple[Path, Settings]], jobs: int, *, cache: bool, always: bool = False
+) -> Iterator[_Projects]:
+    """The projects that files belong to, read as far as they have changed; none for a few files that cannot wait,
+    unless ``always``."""
+    if not always and len(files) <= CHUNK and not any(_has_operations(path) for path, _ in files):
         yield _Projects({}, {})
         return
     from synclint.project import ProjectFiles
@@ -249,13 +252,13 @@ def _has_operations(path: Path) -> bool:
 
 
 @contextmanager
-def in_project(path: Path | str, settings: Settings, *, cache: bool = True) -> Iterator[InProject | None]:
-    """Where a file stands in its project, which is read as far as it has changed; None if nothing in it could wait."""
+def in_project(path: Path | str, settings: Settings, *, cache: bool = True) -> Iterator[InProject]:
+    """Where a file stands in its project, which is read as far as it has changed."""
     from pathlib import Path
 
-    with _no_collector(), _read_projects([(Path(path), settings)], jobs=1, cache=cache) as projects:
-        member = projects.members.get(Path(path))
-        yield None if member is None else member.place()
+    file = Path(path)
+    with _no_collector(), _read_projects([(file, settings)], jobs=1, cache=cache, always=True) as projects:
+        yield projects.members[file].place()
 
 
 def _read(tasks: Sequence[Task], jobs: int) -> list[Entry]:
