@@ -29,8 +29,8 @@ from synclint.project_heat import StoredHeats
 from synclint.source import Source, SourceError
 
 if TYPE_CHECKING:
+    import tempfile
     from collections.abc import Callable, Iterable
-    from tempfile import TemporaryDirectory
     from typing import Any
 
     from synclint.config import Settings
@@ -83,7 +83,7 @@ class ProjectFiles:
         self._sides = {"", *(side_folder(_inside(root, file)) for file in named)}
         self._stamps = _stamps(root, settings, named)
         self._touched: list[tuple[str, Stamp]] = []
-        self._temporary: TemporaryDirectory[str] | None = None
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._store = self._open(cache)
 
     def _open(self, cache: bool) -> Store:
@@ -92,9 +92,9 @@ class ProjectFiles:
                 return Store(_cache_folder(self.root) / "project.db", version())
             except (OSError, sqlite3.Error):
                 pass  # a folder that cannot be written, or is full: do without
-        from tempfile import TemporaryDirectory
+        import tempfile
 
-        self._temporary = TemporaryDirectory(prefix="synclint-")
+        self._temporary = tempfile.TemporaryDirectory(prefix="synclint-")
         return Store(os.path.join(self._temporary.name, "project.db"), version())
 
     def answers(self, rules: Iterable[Rule]) -> Answers:

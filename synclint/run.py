@@ -177,9 +177,7 @@ def lint_files(
 ) -> list[Outcome]:
     """Lint files in the light of their projects, in up to ``jobs`` processes; what comes of them, sorted by path, does
     not depend on the number. ``cache``: whether to keep on disk what is learnt of the projects, and what is found."""
-    # A few files in which nothing can wait need no project.
-    needed = files if len(files) > CHUNK or any(_has_operations(path) for path, _ in files) else ()
-    with _no_collector(), _read_projects(needed, jobs, cache=cache) as projects:
+    with _no_collector(), _read_projects(files, jobs, cache=cache) as projects:
         known = {} if fixing.levels else projects.known(files)
         left = [Job(path, settings, projects.members.get(path)) for path, settings in files if path not in known]
         chunks = [left[start : start + CHUNK] for start in range(0, len(left), CHUNK)]
@@ -220,9 +218,12 @@ class _Projects(NamedTuple):
 
 
 @contextmanager
-def _read_projects(files: Sequence[tuple[Path, Settings]], jobs: int, *, cache: bool) -> Iterator[_Projects]:
-    """The projects that files belong to, read as far as they have changed."""
-    if not files:
+def _read_projects(
+    files: Sequence[tuple[Path, Settings]], jobs: int, *, cache: bool, always: bool = False
+) -> Iterator[_Projects]:
+    """The projects that files belong to, read as far as they have changed; none for a few files that cannot wait,
+    unless ``always``."""
+    if not always and len(files) <= CHUNK and not any(_has_operations(path) for path, _ in files):
         yield _Projects({}, {})
         return
     from synclint.project import ProjectFiles
@@ -255,8 +256,9 @@ def in_project(path: Path | str, settings: Settings, *, cache: bool = True) -> I
     """Where a file stands in its project, which is read as far as it has changed."""
     from pathlib import Path
 
-    with _no_collector(), _read_projects([(Path(path), settings)], jobs=1, cache=cache) as projects:
-        yield projects.members[Path(path)].place()
+    file = Path(path)
+    with _no_collector(), _read_projects([(file, settings)], jobs=1, cache=cache, always=True) as projects:
+        yield projects.members[file].place()
 
 
 def _read(tasks: Sequence[Task], jobs: int) -> list[Entry]:
