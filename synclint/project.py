@@ -149,13 +149,15 @@ class ProjectFiles:
         try:
             gone = sorted(self._store.files().keys() - self._stamps.keys())
             self._store.change(entries, gone, self._touched)
-        except sqlite3.Error:
+            for side in sorted(self._sides):
+                StoredHeats(self._store, self._names, side).prepare()
+        except sqlite3.Error as error:
             if self._temporary is not None:
                 raise
+            if not isinstance(error, sqlite3.OperationalError):
+                discard(self._store.path)
             self._start_again()
             return False
-        for side in sorted(self._sides):
-            StoredHeats(self._store, self._names, side).prepare()
         return True
 
     def _start_again(self) -> None:

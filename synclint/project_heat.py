@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from collections.abc import Mapping
+from contextlib import suppress
 
 from synclint.flow.callgraph import call_graph
 from synclint.flow.conventions import side_folder
@@ -38,20 +40,25 @@ class StoredHeats:
 
     def prepare(self) -> None:
         """Computes the heats unless those that are kept are still right."""
-        if self._store.heats(_COMPLETE, self._key) is None:
+        if self._kept(_COMPLETE) is None:
             self._compute()
 
     def _of_file(self, path: str) -> Mapping[str, FunctionHeat]:
         found = self._files.get(path)
         if found is None:
-            self.prepare()
-            if self._computed is not None:
-                found = self._computed.get(path, {})
-            else:
-                data = self._store.heats(path, self._key)
-                found = {} if data is None else load(data)
-            self._files[path] = found
+            data = self._kept(path) if self._computed is None else None
+            if data is None:  # nothing is kept, or nothing of this file
+                self.prepare()
+            known = {} if data is None else load(data)
+            found = self._files[path] = known if self._computed is None else self._computed.get(path, {})
         return found
+
+    def _kept(self, path: str) -> bytes | None:
+        try:
+            return self._store.heats(path, self._key)
+        except sqlite3.DatabaseError:  # damaged
+            self._compute()
+            return None
 
     def _compute(self) -> None:
         if self._computed is not None:
@@ -62,4 +69,5 @@ class StoredHeats:
         modules = {path: found.record.name for path, found in outlines.items()}
         self._computed = heats(call_graph(outlines), self._names, modules)
         rows = [(path, dump(found)) for path, found in self._computed.items()]
-        self._store.keep_heats(generation, self._key, [*rows, (_COMPLETE, b"")])
+        with suppress(sqlite3.OperationalError):  # it cannot be written: whoever asks next computes it again
+            self._store.keep_heats(generation, self._key, [*rows, (_COMPLETE, b"")])

@@ -143,13 +143,16 @@ def test_no_database_at_all(tmp_path: Path) -> None:
     assert lines(tmp_path) == EXPECTED
 
 
-@pytest.mark.parametrize("column", ["record", "summary"])
+@pytest.mark.parametrize("column", ["record", "summary", "edges", "heats"])
 @pytest.mark.parametrize("damaged", [b"", b"\x80\x05junk", dump("no record")[:-3], dump(ModuleRecord("x"))[5:]])
 def test_a_damaged_entry_is_read_again(tmp_path: Path, column: str, damaged: bytes) -> None:
     write(tmp_path, FILES)
     assert lines(tmp_path) == EXPECTED
     connection = sqlite3.connect(tmp_path / ".synclint_cache" / "project.db")
-    connection.execute(f"UPDATE files SET {column} = ?", (damaged,))
+    if column == "heats":
+        connection.execute("UPDATE heats SET heats = ?", (damaged,))
+    else:
+        connection.execute(f"UPDATE files SET {column} = ?", (damaged,))
     connection.commit()
     connection.close()
     forget_answers(tmp_path)
@@ -169,12 +172,24 @@ def test_nothing_but_plain_data_is_loaded() -> None:
             load(dump(data))
 
 
-def test_every_changed_bit_is_noticed() -> None:
-    data = dump(ModuleRecord("a.py", "a", {"th": "torch"}))
+def test_every_changed_bit_is_noticed(tmp_path: Path) -> None:
+    store = Store(tmp_path / "db", "1")
+    store.change([entry("a.py", dump(ModuleRecord("a.py", "a", {"th": "torch"})))], [])
+    store.keep([("a.py", b"key", b"answer")])
+    connection = sqlite3.connect(tmp_path / "db", isolation_level=None)
+    [(data,)] = connection.execute("SELECT record FROM files")
     for at in range(len(data)):
         changed = bytes([*data[:at], data[at] ^ 4, *data[at + 1 :]])
-        with pytest.raises(pickle.UnpicklingError, match="damaged"):
-            load(changed)
+        connection.execute("UPDATE files SET record = ?, summary = ?, edges = ?", [changed] * 3)
+        connection.execute("UPDATE answers SET answer = ?", [changed])
+        for read in (
+            lambda: store.record("a.py"),
+            lambda: store.summary("a.py"),
+            store.edges,
+            lambda: store.answer("a.py", b"key"),
+        ):
+            with pytest.raises(sqlite3.DatabaseError, match="damaged"):
+                read()
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:

@@ -1,12 +1,10 @@
-"""Records and summaries as bytes, with a checksum. Loading them makes nothing but synclint's own plain data, whatever
-the bytes say."""
+"""Records and summaries as bytes. Loading them makes nothing but synclint's own plain data, whatever the bytes say."""
 
 from __future__ import annotations
 
 import io
 import pickle
 from typing import Any
-from zlib import crc32
 
 _ALLOWED = {
     "synclint.finding": {"Applicability", "Confidence", "Direction", "Edit", "Finding", "Fix", "Heat", "Step"},
@@ -25,18 +23,10 @@ class _Loader(pickle.Unpickler):
         return super().find_class(module, name)
 
 
-_CHECKSUM = 4  # bytes
-
-
 def dump(data: object) -> bytes:
-    pickled = pickle.dumps(data, protocol=5)
-    return crc32(pickled).to_bytes(_CHECKSUM, "big") + pickled
+    return pickle.dumps(data, protocol=5)
 
 
 def load(data: bytes) -> Any:
-    """What :func:`dump` was given. Raises :class:`pickle.UnpicklingError` for damaged bytes, and whatever bytes that
-    were made by something else lead to."""
-    pickled = memoryview(data)[_CHECKSUM:]
-    if crc32(pickled).to_bytes(_CHECKSUM, "big") != data[:_CHECKSUM]:
-        raise pickle.UnpicklingError("damaged")
-    return _Loader(io.BytesIO(pickled)).load()
+    """What :func:`dump` was given. Raises :class:`pickle.UnpicklingError`, or whatever other bytes lead to."""
+    return _Loader(io.BytesIO(data)).load()

@@ -1,6 +1,8 @@
 """What was learnt of a project's files, kept on disk: one SQLite file that parallel runs share.
 
-An entry is keyed by the content of its file. A database that is damaged, or was made by another version, is emptied.
+An entry is keyed by the content of its file. What is kept has a checksum, and reading it raises
+:class:`sqlite3.DatabaseError` where that is wrong. A database that is damaged, or was made by another version, is
+emptied.
 """
 
 from __future__ import annotations
@@ -11,6 +13,9 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
+from zlib import crc32
+
+_CHECKSUM = 4  # bytes
 
 _TABLES = """
 CREATE TABLE meta (version TEXT, generation INTEGER);
@@ -129,10 +134,9 @@ class Store:
                 changed += self._column("edges", entry.path) != entry.edges
                 self._forget(entry.path)
                 known = entry.known
-                run(
-                    "INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    (entry.path, *known.stamp, known.digest, known.module, entry.record, entry.summary, entry.edges),
-                )
+                told = (entry.path, *known.stamp, known.digest, known.module)
+                kept = map(_sealed, (entry.record, entry.summary, entry.edges))
+                run("INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*told, *kept))
                 many = self._connection.executemany
                 many("INSERT INTO calls VALUES (?, ?)", [(name, entry.path) for name in entry.calls])
                 many("INSERT INTO owners VALUES (?, ?, ?)", [(name, entry.path, of) for name, of in entry.owners])
@@ -156,12 +160,12 @@ class Store:
 
     def _column(self, name: str, path: str) -> bytes | None:
         row = self._connection.execute(f"SELECT {name} FROM files WHERE path = ?", (path,)).fetchone()
-        return None if row is None else row[0]
+        return None if row is None else _opened(row[0])
 
     def edges(self) -> tuple[int, list[tuple[str, bytes]]]:
         """The part of every entry that says which functions call which, by path; and the number of their generation."""
         rows = self._connection.execute("SELECT generation, path, edges FROM meta, files ORDER BY path").fetchall()
-        return (rows[0][0] if rows else 0), [(path, edges) for _, path, edges in rows]
+        return (rows[0][0] if rows else 0), [(path, _opened(edges)) for _, path, edges in rows]
 
     def callers(self, name: str) -> list[str]:
         """The files with a call by this name, sorted."""
@@ -182,14 +186,14 @@ class Store:
 
     def heats(self, path: str, key: bytes) -> bytes | None:
         row = self._connection.execute("SELECT heats FROM heats WHERE path = ? AND key = ?", (path, key)).fetchone()
-        return None if row is None else row[0]
+        return None if row is None else _opened(row[0])
 
     def keep_heats(self, generation: int, key: bytes, heats: Iterable[tuple[str, bytes]]) -> None:
         """Keeps (path, heats) pairs, unless the edges have changed since they were of this generation."""
         run = self._connection.execute
         run("BEGIN IMMEDIATE")
         if run("SELECT generation FROM meta").fetchone() == (generation,):
-            rows = ((path, key, data) for path, data in heats)
+            rows = ((path, key, _sealed(data)) for path, data in heats)
             self._connection.executemany("INSERT OR REPLACE INTO heats VALUES (?, ?, ?)", rows)
         run("COMMIT")
 
@@ -197,13 +201,25 @@ class Store:
 
     def answer(self, path: str, key: bytes) -> bytes | None:
         row = self._connection.execute("SELECT answer FROM answers WHERE path = ? AND key = ?", (path, key)).fetchone()
-        return None if row is None else row[0]
+        return None if row is None else _opened(row[0])
 
     def keep(self, answers: Iterable[tuple[str, bytes, bytes]]) -> None:
         """Keeps (path, key, answer) triples, in the place of earlier answers about these paths."""
         self._connection.execute("BEGIN IMMEDIATE")
-        self._connection.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", answers)
+        rows = ((path, key, _sealed(answer)) for path, key, answer in answers)
+        self._connection.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", rows)
         self._connection.execute("COMMIT")
+
+
+def _sealed(data: bytes) -> bytes:
+    return crc32(data).to_bytes(_CHECKSUM, "big") + data
+
+
+def _opened(sealed: bytes) -> bytes:
+    data = sealed[_CHECKSUM:]
+    if crc32(data).to_bytes(_CHECKSUM, "big") != sealed[:_CHECKSUM]:
+        raise sqlite3.DatabaseError("an entry is damaged")
+    return data
 
 
 def discard(path: str) -> None:
