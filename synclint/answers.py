@@ -10,8 +10,8 @@ from dataclasses import fields
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from synclint.flow.conventions import side_folder
 from synclint.flow.pickled import dump, load
+from synclint.index.sides import side_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from synclint.flow.callgraph import call_graph
-from synclint.flow.conventions import side_folder
 from synclint.flow.heat import FunctionHeat, Heats, Names, dump, heats, load
 from synclint.flow.outline import load as load_outline
+from synclint.index.sides import side_folder
 from synclint.index.store import Store
 
 _COMPLETE = ""  # the path of the row that says that all others are there

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from synclint.finding import Applicability
     from synclint.flow.link import InProject
     from synclint.index.store import Entry
-    from synclint.project import Member, Task
+    from synclint.project import Member
+    from synclint.reading import Task
 
 UNREADABLE = ("SYN901", "unreadable-file")
 UNUSED = ("SYN902", "unused-suppression")
@@ -272,7 +273,7 @@ def _read(tasks: Sequence[Task], jobs: int) -> list[Entry]:
 
 
 def _read_chunk(tasks: Sequence[Task]) -> list[Entry]:
-    from synclint.project import read_file
+    from synclint.reading import read_file
 
     entries = [read_file(task) for task in tasks]
     _collect()

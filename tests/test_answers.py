@@ -11,6 +11,7 @@ import pytest
 from projects import write
 
 import synclint.project
+import synclint.reading
 from synclint.cli import main
 from synclint.config import Settings
 from synclint.finding import Finding, Heat
@@ -37,8 +38,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The files that are read for the sake of the project, as they are."""
     paths: list[str] = []
-    real = synclint.project.read_file
-    monkeypatch.setattr(synclint.project, "read_file", lambda task: paths.append(task.path) or real(task))
+    real = synclint.reading.read_file
+    monkeypatch.setattr(synclint.reading, "read_file", lambda task: paths.append(task.path) or real(task))
     return paths
 
 

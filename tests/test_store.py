@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from projects import lint, write
 
-import synclint.project
+import synclint.version
 from synclint.flow.pickled import dump, load
 from synclint.index.records import ModuleRecord
 from synclint.index.store import Entry, Known, Stamp, Store
@@ -227,7 +227,7 @@ def test_two_runs_at_once(tmp_path: Path) -> None:
 
 
 def test_the_version_tells_the_release_of_python(monkeypatch: pytest.MonkeyPatch) -> None:
-    version = synclint.project.version.__wrapped__
+    version = synclint.version.version.__wrapped__
     before = version()
     monkeypatch.setattr(sys, "version_info", (3, 99, 0))
     assert version() != before

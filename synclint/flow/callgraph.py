@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from synclint.flow.conventions import counts_for, is_side_file, top_folder
 from synclint.flow.nn_modules import is_nn_module
 from synclint.flow.outline import LOCALS, Outline
 from synclint.index.packages import Packages
 from synclint.index.project import Class, Project
 from synclint.index.records import FunctionRecord, Symbol
+from synclint.index.sides import counts_for, is_side_file, top_folder
 
 _FEW = 3  # definitions of a method's name, for a call by that name alone to be taken as a call of one of them
 _MANY = 40  # classes that a mixin is mixed into: more are not looked at

@@ -11,7 +11,6 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from synclint.finding import Confidence
-from synclint.flow.conventions import counts_for, is_side_file
 from synclint.flow.heat import Heats
 from synclint.flow.lattice import UNKNOWN, item_value, join_all
 from synclint.flow.nn_modules import is_nn_module
@@ -21,6 +20,7 @@ from synclint.flow.summary import Call, Summary
 from synclint.flow.values import Kind, Place, Value, Why
 from synclint.index.project import Project, Variable
 from synclint.index.records import Symbol
+from synclint.index.sides import counts_for, is_side_file
 
 _DEPTH = 5
 _TARGET_DEPTH = 3  # at most, to find out which function a call reaches
