@@ -120,10 +120,10 @@ def test_the_last_round_of_a_loop_counts(folder: Path, explained) -> None:
 def test_parameters_are_what_the_callers_of_the_project_agree_on(folder: Path, explained) -> None:
     code = (
         "import torch\ndef g(x):\n    return x\ndef f():\n"
-        "    return g(torch.ones(3, device='cuda')), g(torch.ones(3))\n"
+        "    return g(torch.ones(3, device='cuda')), g(torch.ones(5, device='cuda'))\n"
     )
     (folder / "model.py").write_text(code)
-    assert beliefs(explained("3")[0])["x"] == "float tensor of rank 1, in host memory or on the accelerator"
+    assert beliefs(explained("3")[0])["x"] == "float tensor of rank 1, on CUDA"
     belief = beliefs(explained("5")[0])
     assert belief["g(torch.ones(3, device='cuda'))"] == "float tensor of rank 1, on CUDA"
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from synclint.flow.frame import Frame
 
 
+_LIKELY_NUMBER = Value(Kind.HOST, certainty=Confidence.LIKELY)
+
 CONSTRUCTORS = frozenset(("torch.tensor", "torch.as_tensor", "torch.asarray"))
 LEGACY = {
     f"{prefix}{name}Tensor": dtype
@@ -86,13 +88,8 @@ def emit_host_data(
         # Nobody calls torch.tensor on a device tensor (it warns): unknown data is host data, most likely.
         guess = Confidence.LIKELY if spelling != "torch.as_tensor" else Confidence.POSSIBLE
         data = Value(Kind.SEQUENCE, element=HOST, certainty=guess)
-    elif data.kind is Kind.SEQUENCE and data.element is not None and data.element.kind is Kind.UNKNOWN:
-        data = Value(Kind.SEQUENCE, element=HOST, certainty=Confidence.LIKELY)
-    elif data.items is not None and any(item.kind is Kind.UNKNOWN for item in data.items):
-        data = data.replace(
-            items=tuple(HOST if item.kind is Kind.UNKNOWN else item for item in data.items),
-            certainty=Confidence.LIKELY,
-        )
+    elif data.kind is Kind.SEQUENCE:
+        data = _with_numbers(data)
     on_device = element_of(data) if data.kind is Kind.SEQUENCE else None
     if on_device is not None and on_device.kind is Kind.TENSOR:
         data = data.replace(certainty=min(data.certainty, on_device.confidence))
@@ -104,6 +101,20 @@ def emit_host_data(
         {"data": data_node} if data_node is not None else {},
         {"requires-grad": None if pin is None else pin.const is not False},
     )
+
+
+def _with_numbers(data: Value) -> Value:
+    """A list of lists of unknown things as the data of a tensor: they are numbers, most likely."""
+    if data.kind is Kind.UNKNOWN:
+        return _LIKELY_NUMBER
+    if data.kind is not Kind.SEQUENCE:
+        return data
+    items = None if data.items is None else tuple(map(_with_numbers, data.items))
+    element = None if data.element is None else _with_numbers(data.element)
+    parts = items or ((element,) if element is not None else ())
+    if all(part is known for part, known in zip(parts, data.items or (data.element,), strict=False)):
+        return data
+    return data.replace(items=items, element=element, certainty=min([data.certainty, *(p.certainty for p in parts)]))
 
 
 def construct_legacy(frame: Frame, node: ast.Call, dotted: str, arguments: Sequence[Value]) -> Value:

@@ -213,9 +213,9 @@ class Linker:
                 step = Why(call.line, f"passed as `{name}` by `{call.caller or path}`", value.why, path)
                 place = value.place if value.const is None else _device_named(value)
                 values.append(value.replace(why=step, fresh=False, const=None, place=place))
-        if not values:
-            return UNKNOWN
-        agreed = join_all(values)
+        agreed = join_all(_telling(values))
+        if agreed.place is Place.EITHER:
+            return UNKNOWN  # they do not agree: what is declared, or convention, stands
         if agreed.certainty is Confidence.CERTAIN or agreed.sure is Confidence.CERTAIN:
             limit = Confidence.LIKELY  # there may be callers that cannot be seen
             agreed = agreed.replace(certainty=min(agreed.certainty, limit), sure=min(agreed.sure, limit))
@@ -424,6 +424,17 @@ def _device_named(value: Value) -> Place:
         return value.place
     place = place_of_name(value.const)
     return Place.UNKNOWN if place is Place.OTHER else place
+
+
+def _telling(values: list[Value]) -> list[Value]:
+    """Of the values of several call sites, those that say most about where they are; those that know nothing about it
+    speak against nobody."""
+    placed = [value for value in values if value.place is not Place.UNKNOWN]
+    rest = [value for value in values if value.kind not in (Kind.TENSOR, Kind.DEVICE)]
+    if not placed:
+        return values
+    best = min(Confidence.LIKELY, max(value.sure for value in placed))
+    return [value for value in placed if value.sure >= best] + [value for value in rest if value not in placed]
 
 
 def _open(value: Value) -> bool:

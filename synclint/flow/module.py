@@ -19,10 +19,10 @@ from synclint.flow.lattice import PENDING, UNKNOWN, item_value, join, join_all
 from synclint.flow.loops import Loops
 from synclint.flow.nn_modules import is_nn_module
 from synclint.flow.origins import Attribute, Defined, Held, Named, Origin, Passed, called
-from synclint.flow.parameters import bind_arguments, bind_conventions, in_the_light_of_calls
+from synclint.flow.parameters import bind_arguments, bind_conventions, in_the_light_of_calls, returned
 from synclint.flow.site import FunctionNode, Scope, Site
 from synclint.flow.summary import Call, Summary
-from synclint.flow.values import Kind, Place, Value, Why
+from synclint.flow.values import Kind, Place, Value
 from synclint.index.build import FUNCTION, build, flat, is_overload, is_setter, resolve
 from synclint.index.packages import Packages
 from synclint.index.project import Class, Method, Project
@@ -420,15 +420,16 @@ def _project(path: str, record: ModuleRecord, source: Source, place: InProject |
 
 
 def promised(frame: Frame, node: FunctionNode, result: Value) -> Value:
-    """What the annotation says that a function returns, whose body does not tell."""
+    """What a function returns, in the light of its annotation."""
     declared = annotated(node.returns, frame.module.resolve_annotation)
     if declared.kind is Kind.UNKNOWN:
-        return result if result.origin is not None else declared
-    if declared.kind is Kind.TENSOR and declared.place is Place.UNKNOWN:
-        sure = Confidence.LIKELY if frame.in_model_code else Confidence.POSSIBLE
-        text = f"`{frame.scope.qualname}` returns a tensor: on the accelerator by convention"
-        declared = declared.replace(place=Place.ACCELERATOR, sure=sure, why=Why(node.lineno, text))
-    return declared.replace(origin=result.origin)
+        return result if result.origin is not None or result.kind is not Kind.UNKNOWN else declared
+    if result.kind is declared.kind:
+        likely = result.certainty is Confidence.POSSIBLE and declared.certainty is not Confidence.POSSIBLE
+        return result.replace(certainty=Confidence.LIKELY) if likely else result
+    if result.kind is not Kind.UNKNOWN:
+        return result
+    return returned(frame, declared, node.lineno).replace(origin=result.origin)
 
 
 def analyse(

@@ -185,6 +185,19 @@ def field(frame: Frame, name: str, value: Value, line: int) -> Value:
     return value.replace(place=place, sure=sure, why=Why(line, text))
 
 
+def returned(frame: Frame, declared: Value, line: int) -> Value:
+    """What a function is annotated to return: a tensor on the accelerator, unless its surroundings say otherwise."""
+    if declared.kind is not Kind.TENSOR or declared.place is not Place.UNKNOWN:
+        return declared
+    text, place, sure = "returns a tensor: on the accelerator by convention", Place.ACCELERATOR, Confidence.LIKELY
+    name = frame.scope.qualname.rpartition(".")[2]
+    if names_host_memory(name) or is_for_cpu(frame.module.path, frame.owner_name, name):
+        text, place = "returns a tensor in host memory, by its name", Place.CPU
+    elif is_host_side(frame.module.path, frame.owner_name, name) or is_cold(name):
+        sure = Confidence.POSSIBLE
+    return declared.replace(place=place, sure=sure, why=Why(line, f"`{frame.scope.qualname}` {text}"))
+
+
 def _placed(frame: Frame, name: str, value: Value, node: FunctionNode) -> Value:
     """Puts a tensor parameter (or the tensors in a container) where convention has it."""
     if value.kind is Kind.SEQUENCE or value.kind is Kind.MAPPING:

@@ -75,6 +75,7 @@ def _tells(index: Value, node: ast.Subscript) -> bool:
 def read_subscript(frame: Frame, tensor: Value, index: Value, node: ast.Subscript) -> Value:
     """``tensor[index]``, read: its sites and its value."""
     parts = _parts(tensor, index, node)
+    tensor = _next_to_mask(tensor, parts)
     if isinstance(node.ctx, ast.Load):
         for part in parts:
             if part.selects:
@@ -87,6 +88,7 @@ def read_subscript(frame: Frame, tensor: Value, index: Value, node: ast.Subscrip
 def write_subscript(frame: Frame, tensor: Value, index: Value, value: Value, node: ast.Subscript) -> None:
     """``tensor[index] = value``: its sites."""
     parts = _parts(tensor, index, node)
+    tensor = _next_to_mask(tensor, parts)
     selecting = [part for part in parts if part.selects]
     for part in parts:
         if part.is_number:
@@ -111,6 +113,17 @@ def _pairs(index: Value, node: ast.Subscript) -> list[tuple[ast.expr, Value]]:
     if isinstance(node.slice, ast.Tuple) and index.items is not None:
         return list(zip(node.slice.elts, index.items, strict=True))
     return [(node.slice, index)]
+
+
+def _next_to_mask(tensor: Value, parts: list[Part]) -> Value:
+    """A tensor of which nobody knows where it is, but for the mask that it is indexed with: on the same device."""
+    if tensor.place is not Place.UNKNOWN:
+        return tensor
+    for part in parts:
+        mask = part.value
+        if mask.kind is Kind.TENSOR and mask.dtype is Dtype.BOOL and mask.place.on_accelerator:
+            return tensor.replace(place=mask.place, sure=min(mask.sure, Confidence.LIKELY), why=tensor.why or mask.why)
+    return tensor
 
 
 def _parts(tensor: Value, index: Value, node: ast.Subscript) -> list[Part]:
