@@ -269,6 +269,10 @@ def _method(
     if kind is Kind.SEQUENCE:
         return method_of_sequence(frame, target, receiver, arguments)
     if kind is Kind.MAPPING:
+        batch = receiver.element
+        if name in ("to", "cuda") and batch is not None and batch.kind is Kind.TENSOR:  # a batch that moves as one
+            moved = tensor_method(frame, node, name, batch, arguments, keywords)
+            return receiver.replace(element=moved, fresh=True)
         return method_of_mapping(name, receiver, arguments)
     if kind is Kind.HOST:
         return HOST if name != "split" else Value(Kind.SEQUENCE, element=HOST)
@@ -330,6 +334,10 @@ def _guess(target: ast.Attribute, receiver: Value) -> Value:
     """The receiver of ``.item()``, ``.to(device)`` and the like, when nothing says that it is a tensor."""
     if receiver.place is Place.CPU:
         why = Why(target.value.lineno, "made by a call that was told of no device")
+        return Value(Kind.TENSOR, Place.CPU, certainty=Confidence.LIKELY, sure=Confidence.LIKELY, why=why)
+    key = target.value.slice if isinstance(target.value, ast.Subscript) else None
+    if target.attr in ("to", "cuda") and isinstance(key, ast.Constant) and isinstance(key.value, str):
+        why = Why(target.value.lineno, f"`{ast.unparse(target.value)}` is moved to a device: in host memory until then")
         return Value(Kind.TENSOR, Place.CPU, certainty=Confidence.LIKELY, sure=Confidence.LIKELY, why=why)
     name = (dotted_name(target.value) or "").rpartition(".")[2]
     if target.attr == "item" and names_loss(name):

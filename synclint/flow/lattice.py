@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from synclint.finding import Confidence
 from synclint.flow.origins import element_of as element_origin
@@ -52,6 +52,18 @@ def join_all(values: Iterable[Value]) -> Value:
     for value in values:
         result = value if result is None else join(result, value)
     return UNKNOWN if result is None else result
+
+
+def join_writers(values: Mapping[str, Value]) -> Value:
+    """What an attribute holds, by what the methods of its class assign. What the constructor leaves in host memory and
+    another method puts on the accelerator is there by the time that it matters."""
+    result = join_all(values.values())
+    if result.place is not Place.EITHER:
+        return result
+    later = join_all(value for writer, value in values.items() if writer.rpartition(".")[2] not in ("", "__init__"))
+    if not later.place.on_accelerator:
+        return result
+    return later.replace(sure=min(later.sure, Confidence.LIKELY))
 
 
 def _join_kinds(first: Value, second: Value) -> Value:

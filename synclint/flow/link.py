@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from synclint.finding import Confidence
 from synclint.flow.heat import Heats
-from synclint.flow.lattice import UNKNOWN, item_value, join_all
+from synclint.flow.lattice import UNKNOWN, item_value, join_all, join_writers
 from synclint.flow.nn_modules import is_nn_module
 from synclint.flow.origins import Attribute, Called, Defined, Element, Held, Named, Origin, Passed, Super
 from synclint.flow.places import as_device, place_of_name
@@ -292,7 +292,7 @@ class Linker:
                 return Value(Kind.FUNCTION, ref=method)
             writers = record.attributes.get(name)
             if writers:
-                return join_all(self._written(at, writer, name, depth) for writer in writers)
+                return join_writers({writer: self._written(at, writer, name, depth) for writer in writers})
         nested = self.project.nested(symbol, name)
         return UNKNOWN if nested is None else Value(Kind.CLASS, ref=nested.symbol)
 

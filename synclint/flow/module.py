@@ -15,7 +15,7 @@ from synclint.flow.annotations import annotated
 from synclint.flow.file_heat import FileHeat
 from synclint.flow.frame import Frame
 from synclint.flow.heat import NO_NAMES, Names
-from synclint.flow.lattice import PENDING, UNKNOWN, item_value, join, join_all
+from synclint.flow.lattice import PENDING, UNKNOWN, item_value, join, join_all, join_writers
 from synclint.flow.loops import Loops
 from synclint.flow.nn_modules import is_nn_module
 from synclint.flow.origins import Attribute, Defined, Held, Named, Origin, Passed, called
@@ -254,7 +254,7 @@ class ModuleFlow:
         if known is not None:
             return UNKNOWN if known is PENDING else known
         self._attributes[key] = PENDING
-        values: list[Value] = []
+        values: dict[str, Value] = {}
         complete = True
         for at, record in self.ancestry(symbol):
             if name in record.methods:
@@ -263,10 +263,10 @@ class ModuleFlow:
             for writer in writers:
                 value = self._written_by(at, writer, name)
                 complete &= value is not PENDING
-                values.append(value)
+                values[writer] = value
             if writers:
                 break
-        result = join_all(value for value in values if value is not PENDING)
+        result = join_writers({writer: value for writer, value in values.items() if value is not PENDING})
         if not values:
             nested = self._project.nested(symbol, name)
             result = UNKNOWN if nested is None else Value(Kind.CLASS, ref=nested.symbol)

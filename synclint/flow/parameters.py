@@ -84,8 +84,11 @@ def in_the_light_of_calls(declared: Value, passed: Value, name: str) -> Value:
     kind = passed.kind
     if kind is Kind.UNKNOWN:
         return declared
-    if declared.kind is Kind.UNKNOWN or (kind is declared.kind and kind in (Kind.SEQUENCE, Kind.MAPPING)):
+    if declared.kind is Kind.UNKNOWN:
         return passed
+    if kind is declared.kind and kind in (Kind.SEQUENCE, Kind.MAPPING):
+        by_convention = declared.element is not None and declared.element.place is Place.CPU
+        return declared if by_convention else passed
     if declared.kind is Kind.TENSOR and kind is Kind.TENSOR:
         weak = passed.place is Place.UNKNOWN or passed.sure < min(declared.sure, Confidence.LIKELY)
         if weak or names_host_memory(name):
@@ -144,6 +147,9 @@ def by_convention(frame: Frame, parameter: ast.arg, default: ast.expr | None, no
     name = parameter.arg
     value = annotated(parameter.annotation, frame.module.resolve_annotation)
     kind = value.kind
+    open_mapping = kind is Kind.MAPPING and (value.element is None or value.element.kind is Kind.UNKNOWN)
+    if open_mapping and names_batch(name) and is_preprocessing(node.name):
+        return _loaded(name, node)
     if kind is Kind.TENSOR or (kind is Kind.SEQUENCE or kind is Kind.MAPPING):
         return _placed(frame, name, value, node)
     if kind is Kind.DEVICE:
@@ -161,14 +167,18 @@ def by_convention(frame: Frame, parameter: ast.arg, default: ast.expr | None, no
         if names_host_value(name):
             return UNKNOWN
         if names_batch(name) and is_preprocessing(node.name):
-            why = Why(node.lineno, f"`{name}` comes from a data loader: in host memory until it is moved")
-            loaded = Value(Kind.TENSOR, Place.CPU, certainty=Confidence.LIKELY, sure=Confidence.LIKELY, why=why)
-            return Value(Kind.MAPPING, element=loaded)
+            return _loaded(name, node)
         if (names_tensor(name) or names_grid(name)) and frame.in_model_code:
             return _placed(frame, name, Value(Kind.TENSOR, certainty=Confidence.LIKELY), node)
         if node.name == "forward" and frame.owner and frame.module.is_module_like(frame.owner):
             return _placed(frame, name, Value(Kind.TENSOR, certainty=Confidence.POSSIBLE), node)
     return value
+
+
+def _loaded(name: str, node: FunctionNode) -> Value:
+    why = Why(node.lineno, f"`{name}` comes from a data loader: in host memory until it is moved")
+    tensor = Value(Kind.TENSOR, Place.CPU, certainty=Confidence.LIKELY, sure=Confidence.LIKELY, why=why)
+    return Value(Kind.MAPPING, element=tensor)
 
 
 def field(frame: Frame, name: str, value: Value, line: int) -> Value:
