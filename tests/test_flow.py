@@ -247,7 +247,7 @@ def test_attributes_of_a_module(reveal, body: str, expected: str) -> None:
 def test_an_attribute_is_the_join_of_its_assignments(reveal) -> None:
     code = """
     class State:
-        def __init__(self):
+        def fill(self):
             self.x = torch.zeros(3)
         def move(self):
             self.x = self.x.to("cuda")
@@ -255,6 +255,19 @@ def test_an_attribute_is_the_join_of_its_assignments(reveal) -> None:
             reveal(self.x)
     """
     assert reveal(code) == ["tensor either certain rank=1 float"]
+
+
+def test_what_a_constructor_leaves_on_the_host_may_be_moved_before_it_matters(reveal) -> None:
+    code = """
+    class State:
+        def __init__(self):
+            self.x = torch.zeros(3)
+        def move(self):
+            self.x = self.x.to("cuda")
+        def read(self):
+            reveal(self.x)
+    """
+    assert reveal(code) == ["tensor cuda likely rank=1 float"]
 
 
 def sites(code: str) -> list[tuple[int, str, str]]:
