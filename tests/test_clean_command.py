@@ -10,6 +10,7 @@ import pytest
 
 from synclint import cache
 from synclint.cli import main
+from synclint.discover import DEFAULT_EXCLUDE
 
 READS = """\
 import torch
@@ -35,6 +36,10 @@ def kept(root: Path) -> Path:
     main(["check", "--exit-zero", str(root)])
     assert (root / cache.FOLDER / cache.STORE).is_file()
     return root / cache.FOLDER
+
+
+def test_the_folder_is_not_searched_for_code() -> None:
+    assert cache.FOLDER in DEFAULT_EXCLUDE
 
 
 def everything(root: Path) -> list[str]:

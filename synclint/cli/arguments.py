@@ -187,7 +187,7 @@ _CLEAN_EPILOG = """\
 What goes is the folder .synclint_cache in the root of the projects that the paths are in, and of those below a path
 that is a folder. Nothing else is touched.
 
-exit status: 0 nothing is left, 2 a path does not exist, or something could not be removed"""
+exit status: 0 nothing of synclint's is left, 2 a path does not exist, or something could not be removed"""
 
 
 def _clean_options(parser: argparse.ArgumentParser) -> None:
