@@ -5,8 +5,9 @@
 Processor time (user and system) of: ``ast.parse`` of every file, with the garbage collector off; the whole of
 ``synclint --jobs 1 FOLDER`` in a new process, start-up and report included, first as a first run in the project (cold:
 ``--no-cache``), then as a later one (warm: nothing has changed); ``libcst.parse_module`` of every file, or of a sample,
-scaled by length to the whole. FOLDER should be the root of a project, since all of it is read; its cache stays there. Then the wall time of ``synclint --help`` and of a clean file. The
-measurements take turns, so that other load on the machine meets them alike; each figure is a median.
+scaled by length to the whole. FOLDER should be the root of a project, since all of it is read; its cache stays there.
+Then the wall time of ``synclint --help`` and of a clean file. The measurements take turns, so that other load on the
+machine meets them alike; each figure is a median.
 """
 
 from __future__ import annotations
