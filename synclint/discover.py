@@ -36,6 +36,7 @@ DEFAULT_EXCLUDE = (
     ".pytype",
     ".ruff_cache",
     ".svn",
+    ".synclint_cache",
     ".tox",
     ".venv",
     ".vscode",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from synclint import cache as cache_folder
 from synclint.answers import Answers
 from synclint.discover import discover
 from synclint.index.packages import module_name
@@ -19,15 +19,13 @@ from synclint.version import version
 if TYPE_CHECKING:
     import tempfile
     from collections.abc import Iterable
+    from pathlib import Path
 
     from synclint.config import Settings
     from synclint.flow.link import InProject
     from synclint.index.store import Entry
     from synclint.lint.rule import Rule
     from synclint.reading import Task
-
-CACHE = ".synclint_cache"
-"""The folder in a project's root where the store is."""
 
 
 class Member(NamedTuple):
@@ -68,13 +66,13 @@ class ProjectFiles:
     def _open(self, cache: bool) -> Store:
         if cache:
             try:
-                return Store(_cache_folder(self.root) / "project.db", version())
+                return Store(cache_folder.make(self.root) / cache_folder.STORE, version())
             except (OSError, sqlite3.Error):
                 pass  # a folder that cannot be written, or is full: do without
         import tempfile
 
         self._temporary = tempfile.TemporaryDirectory(prefix="synclint-")
-        return Store(os.path.join(self._temporary.name, "project.db"), version())
+        return Store(os.path.join(self._temporary.name, cache_folder.STORE), version())
 
     def answers(self, rules: Iterable[Rule]) -> Answers:
         """What earlier runs have found in the project as it is now."""
@@ -164,14 +162,6 @@ def _digest(file: str) -> bytes:
         return Source.read(file).digest
     except SourceError:
         return b""
-
-
-def _cache_folder(root: str) -> Path:
-    folder = Path(root) / CACHE
-    if not folder.is_dir():
-        folder.mkdir()
-        (folder / ".gitignore").write_text("# Made by synclint: what it has learnt of this project.\n*\n")
-    return folder
 
 
 def _inside(root: str, file: Path | str) -> str:

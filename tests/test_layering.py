@@ -18,6 +18,7 @@ LAYERS = (
     ("source", "facts"),
     ("discover", "suppress"),
     ("config",),
+    ("cache",),
     ("runtime",),
     ("index",),
     ("flow",),

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import synclint
+from synclint.run import rule_names
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "synclint"
@@ -137,6 +138,12 @@ def test_the_first_example_of_the_readme_is_what_is_printed() -> None:
     command = [sys.executable, "-m", "synclint", file]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert example in done.stdout
+
+
+def test_the_table_of_the_readme_names_every_rule() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (SYN\d+) \| `([a-z0-9-]+)` \|", readme, re.MULTILINE)
+    assert rows == sorted(rule_names().items())
 
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:

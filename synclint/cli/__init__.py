@@ -48,6 +48,10 @@ def _command(name: str) -> Callable[[Namespace], int]:
         from synclint.cli.explain import explain
 
         return explain
+    if name == "clean":
+        from synclint.cli.clean import clean
+
+        return clean
     from synclint.cli import commands
 
     command: Callable[[Namespace], int] = getattr(commands, name)

@@ -18,6 +18,7 @@ COMMANDS = {
     "trace": "run a command and list the lines that make the host wait",
     "new": "begin a new rule",
     "helper": "write async_tensor_h2d into your package, so that fixes can use it without a dependency",
+    "clean": "remove what synclint keeps of a project in its cache folder; the next run learns it again",
 }
 
 _EPILOG = """\
@@ -182,6 +183,18 @@ def _helper_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="replace a file that is there, whatever it holds")
 
 
+_CLEAN_EPILOG = """\
+What goes is the folder .synclint_cache in the root of the projects that the paths are in, and of those below a path
+that is a folder. Nothing else is touched.
+
+exit status: 0 nothing of synclint's is left, 2 a path does not exist, or something could not be removed"""
+
+
+def _clean_options(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = _CLEAN_EPILOG
+    parser.add_argument("paths", nargs="*", metavar="PATHS", help="files and folders (default: the working directory)")
+
+
 _OPTIONS = {
     "check": _check_options,
     "verify": _verify_options,
@@ -189,6 +202,7 @@ _OPTIONS = {
     "rule": _rule_options,
     "new": _new_options,
     "helper": _helper_options,
+    "clean": _clean_options,
 }
 
 _RUNNING = ("verify",)

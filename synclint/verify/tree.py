@@ -19,6 +19,7 @@ _LEFT_OUT = frozenset(
         ".nox",
         ".pytest_cache",
         ".ruff_cache",
+        ".synclint_cache",
         ".tox",
         "__pycache__",
         "node_modules",
