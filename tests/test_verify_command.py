@@ -93,11 +93,11 @@ def test_a_case_waits_before_and_not_after(
 
 
 def small_project(folder: Path) -> Path:
-    """One that waits in a line that a safe fix mends, with a test that has its own folder."""
+    """One that waits in a line that a safe fix mends. What runs on import alone is cold, but for such a name."""
     (folder / "pkg").mkdir(parents=True)
     (folder / "pyproject.toml").touch()
     (folder / "pkg" / "a.py").write_text(
-        "import torch\n\n\ndef half():\n    return torch.tensor([0.5], device='cuda')\n\n\nhalf()\n", encoding="utf-8"
+        "import torch\n\n\ndef step():\n    return torch.tensor([0.5], device='cuda')\n\n\nstep()\n", encoding="utf-8"
     )
     return folder
 
