@@ -345,3 +345,13 @@ def test_heat(code: str, heat: str) -> None:
     source = Source.decode(("import torch\n" + code).encode(), "example.py")
     _, found = analyse(source)
     assert [site.scope.heat.name for site in found if site.fact.event == "sync"] == [heat]
+
+
+@pytest.mark.parametrize(("path", "found"), [("image_processing_cat.py", 0), ("modeling_cat.py", 1)])
+def test_the_device_of_data_that_is_being_prepared_says_little(path: str, found: int) -> None:
+    code = (
+        "import torch\ndef resize(images: torch.Tensor, sizes: list[int]):\n"
+        "    return torch.tensor(sizes, device=images.device)\n"
+    )
+    _, sites = analyse(Source.decode(code.encode(), path), frozenset({"tensor-from-host-data"}))
+    assert len([site for site in sites if site.confidence is not Confidence.POSSIBLE]) == found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from synclint.facts import attribute as attribute_fact
 from synclint.finding import Confidence
-from synclint.flow.conventions import named_value, names_tensor
+from synclint.flow.conventions import is_host_side, named_value, names_tensor
 from synclint.flow.lattice import HOST, OBJECT, UNKNOWN
 from synclint.flow.origins import attribute_of as attribute_origin
 from synclint.flow.tensors import apply_result
@@ -41,7 +41,7 @@ def attribute_of(frame: Frame, receiver: Value, name: str, node: ast.Attribute) 
     if kind is Kind.TENSOR:
         result = attribute_fact("Tensor", name)
         if name == "device":
-            return _device_of(receiver, node)
+            return _device_of(frame, receiver)
         if result is not None:
             return apply_result(frame, result, [receiver], {}, node, receiver=receiver)
         if receiver.certainty is Confidence.POSSIBLE or receiver.optional:
@@ -75,12 +75,13 @@ def attribute_of(frame: Frame, receiver: Value, name: str, node: ast.Attribute) 
     return _unknown_attribute(name, node)
 
 
-def _device_of(tensor: Value, node: ast.Attribute) -> Value:
+def _device_of(frame: Frame, tensor: Value) -> Value:
     if tensor.place in (Place.UNKNOWN, Place.EITHER):
         return Value(Kind.DEVICE, Place.ACCELERATOR, sure=Confidence.LIKELY, origin=tensor.origin, why=tensor.why)
     sure = tensor.sure
-    if tensor.place is Place.ACCELERATOR:
-        # Whoever asks a tensor for its device writes for the accelerator.
+    prepares = is_host_side(frame.module.path, frame.owner_name, frame.scope.qualname)
+    if tensor.place is Place.ACCELERATOR and not prepares:
+        # Whoever asks a tensor for its device writes for the accelerator, unless data is only being prepared.
         sure = max(sure, Confidence.LIKELY)
     return Value(Kind.DEVICE, tensor.place, sure=sure, origin=tensor.origin, why=tensor.why)
 
