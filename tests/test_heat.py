@@ -586,3 +586,26 @@ def test_a_file_that_stands_alone_is_judged_by_its_own_calls() -> None:
         "`helper` is called by `forward`",
         "`forward` runs for every step",
     ]
+
+
+def test_an_alias_that_is_called_at_once_is_a_call(tmp_path: Path) -> None:
+    files = {
+        "rotary.py": """
+            import torch
+            class Rotary(torch.nn.Module):
+                def __init__(self, kept):
+                    begin: Callable = self.first
+                    if kept:
+                        begin = KINDS[kept]
+                    self.table = begin()
+                    later = self.second
+                    register(later)
+                def first(self):
+                    return READ
+                def second(self):
+                    return READ
+        """,
+    }
+    found = heats(project(tmp_path, files))
+    assert found["Rotary.first"] == "cold"
+    assert found["Rotary.second"] != "cold"

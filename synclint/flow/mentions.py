@@ -26,6 +26,7 @@ from synclint.source import Source
 _CALLED = re.compile(rb"\((\w[\w.]*(?:\)\(repus)?)(?![\w.]| fed| ssalc)")  # no definition
 _OWN = re.compile(rb"self\.([\w.]*\w\(?)")
 _OWN_CLASS = re.compile(rb"cls\.([\w.]*\w\(?)")
+_ALIAS = re.compile(rb"\b(\w+)(?:: [\w.\[\], ]+)? = self\.(\w+)\n")
 _BEFORE_PASSED = frozenset((b"(", b"[", b" ", b"="))
 _AFTER_PASSED = frozenset((b",", b")", b"]", b"}"))
 
@@ -155,6 +156,7 @@ class _Reader:
         self, spans: Iterable[tuple[int, int]], function: FunctionNode | None, data: Collection[str]
     ) -> tuple[str, ...]:
         """The names that are called in some spans of a function; ``data`` are mentions that call nothing."""
+        spans = list(spans)
         length = len(self._data)
         called: set[bytes] = set()
         own: set[bytes] = set()
@@ -176,9 +178,20 @@ class _Reader:
             else:
                 names.add(name)
         names.update(map(_mentioning, own))
+        if first == "self":
+            self._call_aliases(spans, names)
         names.difference_update(data)
         names.discard("")
         return tuple(sorted(names))
+
+    def _call_aliases(self, spans: Iterable[tuple[int, int]], names: set[str]) -> None:
+        """``start = self.begin``, and then ``start()``: that is a call, and nothing kept for later."""
+        for begin, end in spans:
+            for name, method in _ALIAS.findall(self._data, begin, end):
+                mention = f"self.{method.decode()}"
+                if name.decode() in names and self._data.count(mention.encode(), begin, end) == 1:
+                    names.discard(mention)
+                    names.add(f"{mention}()")
 
 
 def _passed(data: bytes, functions: Iterable[str]) -> Iterator[tuple[int, str]]:
