@@ -142,6 +142,8 @@ def _instance_attribute(frame: Frame, receiver: Value, name: str, node: ast.Attr
             return frame.by_name(name, module.result_of(method.symbol))
         return Value(Kind.FUNCTION, ref=method.symbol)
     value = module.attribute(receiver.ref, name)
+    if value.kind is Kind.DEVICE:
+        return frame.by_name(name, value)
     if value.kind is Kind.UNKNOWN:
         known = _unknown_attribute(name, node)
         if value.origin is not None:

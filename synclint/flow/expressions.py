@@ -90,7 +90,10 @@ def bind_target(frame: Frame, target: ast.expr, value: Value) -> None:
             read_number(frame, target.slice, index)
         if isinstance(target.value, ast.Name) and container.kind in (Kind.MAPPING, Kind.SEQUENCE):
             element = element_of(container)
-            widened = value if element is None else join(element, value)
+            # One key of a batch that is moved leaves the others where they are (that one is kept by its path).
+            named = container.kind is Kind.MAPPING and isinstance(target.slice, ast.Constant)
+            kept = named and element is not None and element.kind is Kind.TENSOR
+            widened = value if element is None else element if kept else join(element, value)
             frame.env[target.value.id] = container.replace(items=None, element=widened, fresh=False)
         elif container.kind is Kind.MODULE and container.ref is None:
             frame.grow(target.value, container, value)

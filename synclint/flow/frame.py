@@ -152,6 +152,10 @@ class Frame:
             if known is None:
                 return value
             return known if value.origin is None else known.replace(origin=value.origin)
+        if kind is Kind.DEVICE and value.sure is Confidence.POSSIBLE and value.place is not Place.CPU:
+            known = value_by_name(name)
+            if known is not None and known.kind is Kind.DEVICE:
+                return known.replace(origin=value.origin, why=value.why)
         if (
             kind is Kind.TENSOR
             and not (value.place is Place.CPU or value.confidence is Confidence.CERTAIN)

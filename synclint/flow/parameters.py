@@ -147,8 +147,7 @@ def by_convention(frame: Frame, parameter: ast.arg, default: ast.expr | None, no
     name = parameter.arg
     value = annotated(parameter.annotation, frame.module.resolve_annotation)
     kind = value.kind
-    open_mapping = kind is Kind.MAPPING and (value.element is None or value.element.kind is Kind.UNKNOWN)
-    if open_mapping and names_batch(name) and is_preprocessing(node.name):
+    if kind is Kind.MAPPING and names_batch(name) and is_preprocessing(node.name):
         return _loaded(name, node)
     if kind is Kind.TENSOR or (kind is Kind.SEQUENCE or kind is Kind.MAPPING):
         return _placed(frame, name, value, node)

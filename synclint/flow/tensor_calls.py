@@ -78,6 +78,9 @@ def _move(
         return changed.replace(fresh=tensor.fresh, dense=tensor.dense)
     if device.place is Place.CPU and device.sure is Confidence.CERTAIN and tensor.place is Place.UNKNOWN:
         tensor = _sent_to_host(frame, nodes.get("self"), tensor)
+    sent = device.place.on_accelerator and device.sure is not Confidence.POSSIBLE
+    if sent and tensor.place is Place.UNKNOWN and tensor.certainty is not Confidence.POSSIBLE:
+        tensor = _sent_to_device(node, tensor)
     if tensor.place is Place.CPU and tensor.certainty is Confidence.POSSIBLE:
         tensor = tensor.replace(certainty=Confidence.LIKELY)  # named for host memory, and sent to a device
     frame.emit(
@@ -140,6 +143,12 @@ def _last_name(node: ast.expr | None) -> str:
 def _place_of_type(dotted: str) -> Place:
     """Where ``torch.BoolTensor`` and ``torch.cuda.BoolTensor`` are."""
     return Place.CUDA if dotted.startswith("torch.cuda.") else Place.CPU
+
+
+def _sent_to_device(node: ast.Call, tensor: Value) -> Value:
+    """A tensor of which nothing says where it is, and that is sent to the accelerator: in host memory until then."""
+    why = Why(node.lineno, "it is sent to the accelerator, so it is in host memory until then, most likely", tensor.why)
+    return tensor.replace(place=Place.CPU, sure=Confidence.LIKELY, why=why)
 
 
 def _destination(
