@@ -355,3 +355,24 @@ def test_the_device_of_data_that_is_being_prepared_says_little(path: str, found:
     )
     _, sites = analyse(Source.decode(code.encode(), path), frozenset({"tensor-from-host-data"}))
     assert len([site for site in sites if site.confidence is not Confidence.POSSIBLE]) == found
+
+
+@pytest.mark.parametrize(
+    ("expression", "found"),
+    [("torch.stack(pieces).to('cuda')", 1), ("pieces.to('cuda')", 0), ("torch.stack(pieces).to('cpu')", 0)],
+)
+def test_pieces_that_are_put_together_and_sent_come_from_the_host(expression: str, found: int) -> None:
+    code = f"import torch\ndef send(pieces):\n    return {expression}\n"
+    _, sites = analyse(Source.decode(code.encode(), "a.py"), frozenset({"blocking-h2d-copy"}))
+    likely = [site.fact.id for site in sites if site.confidence is not Confidence.POSSIBLE]
+    assert likely.count("blocking-h2d-copy") == found
+
+
+def test_one_key_of_a_batch_that_is_moved_leaves_the_others(reveal) -> None:
+    code = """
+    def preprocess(batch: dict, device):
+        batch["image"] = batch["image"].to(device)
+        reveal(batch["image"])
+        reveal(batch["label"])
+    """
+    assert reveal(code) == ["tensor accelerator likely fresh", "tensor cpu likely"]

@@ -15,6 +15,7 @@ from synclint.flow.operations import boolean, emit_operation, read_sizes
 from synclint.flow.places import CUDA_DEVICE, as_device
 from synclint.flow.tensors import apply_result, target_device, where
 from synclint.flow.values import Keywords, Kind, Place, Value, Why
+from synclint.index.names import dotted_name
 
 if TYPE_CHECKING:
     from synclint.flow.frame import Frame
@@ -79,7 +80,7 @@ def _move(
     if device.place is Place.CPU and device.sure is Confidence.CERTAIN and tensor.place is Place.UNKNOWN:
         tensor = _sent_to_host(frame, nodes.get("self"), tensor)
     sent = device.place.on_accelerator and device.sure is not Confidence.POSSIBLE
-    if sent and tensor.place is Place.UNKNOWN and tensor.certainty is not Confidence.POSSIBLE:
+    if sent and tensor.place is Place.UNKNOWN and _puts_together(nodes.get("self")):
         tensor = _sent_to_device(node, tensor)
     if tensor.place is Place.CPU and tensor.certainty is Confidence.POSSIBLE:
         tensor = tensor.replace(certainty=Confidence.LIKELY)  # named for host memory, and sent to a device
@@ -145,9 +146,15 @@ def _place_of_type(dotted: str) -> Place:
     return Place.CUDA if dotted.startswith("torch.cuda.") else Place.CPU
 
 
+def _puts_together(node: ast.expr | None) -> bool:
+    """``torch.stack(pieces)``, ``torch.cat(pieces)``."""
+    return isinstance(node, ast.Call) and dotted_name(node.func) in ("torch.stack", "torch.cat", "torch.concat")
+
+
 def _sent_to_device(node: ast.Call, tensor: Value) -> Value:
-    """A tensor of which nothing says where it is, and that is sent to the accelerator: in host memory until then."""
-    why = Why(node.lineno, "it is sent to the accelerator, so it is in host memory until then, most likely", tensor.why)
+    """What is put together out of pieces of which nothing is known, and sent to the accelerator at once: in host memory
+    until then."""
+    why = Why(node.lineno, "put together and sent to the accelerator: in host memory until then, most likely")
     return tensor.replace(place=Place.CPU, sure=Confidence.LIKELY, why=why)
 
 
