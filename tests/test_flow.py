@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import gc
 from textwrap import dedent
+from weakref import ref
 
 import pytest
 
@@ -376,3 +378,17 @@ def test_one_key_of_a_batch_that_is_moved_leaves_the_others(reveal) -> None:
         reveal(batch["label"])
     """
     assert reveal(code) == ["tensor accelerator likely fresh", "tensor cpu likely"]
+
+
+def test_nothing_keeps_an_interpreted_file_but_its_user() -> None:
+    flow = ModuleFlow(Source.decode(MODULE.format(body="return x").encode(), "a.py"))
+    flow.summarise()
+    alive = ref(flow)
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        del flow
+        assert alive() is None
+    finally:
+        if enabled:
+            gc.enable()

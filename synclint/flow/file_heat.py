@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING
+from weakref import proxy
 
 from synclint.finding import Heat
 from synclint.flow.callgraph import call_graph
@@ -34,7 +35,7 @@ class FileHeat:
     """
 
     def __init__(self, flow: ModuleFlow, project: Heats | None = None, names: Names = NO_NAMES) -> None:
-        self._flow = flow
+        self._flow: ModuleFlow = proxy(flow)  # which holds this: a cycle would keep its trees until they are collected
         self._project = project
         self._names = names
 
