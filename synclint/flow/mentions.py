@@ -26,7 +26,7 @@ from synclint.source import Source
 _CALLED = re.compile(rb"\((\w[\w.]*(?:\)\(repus)?)(?![\w.]| fed| ssalc)")  # no definition
 _OWN = re.compile(rb"self\.([\w.]*\w\(?)")
 _OWN_CLASS = re.compile(rb"cls\.([\w.]*\w\(?)")
-_ALIAS = re.compile(rb"\b(\w+)(?:: [\w.\[\], ]+)? = self\.(\w+)\n")
+_ALIAS = re.compile(rb" = self\.(\w+)\n")
 _BEFORE_PASSED = frozenset((b"(", b"[", b" ", b"="))
 _AFTER_PASSED = frozenset((b",", b")", b"]", b"}"))
 
@@ -187,9 +187,11 @@ class _Reader:
     def _call_aliases(self, spans: Iterable[tuple[int, int]], names: set[str]) -> None:
         """``start = self.begin``, and then ``start()``: that is a call, and nothing kept for later."""
         for begin, end in spans:
-            for name, method in _ALIAS.findall(self._data, begin, end):
-                mention = f"self.{method.decode()}"
-                if name.decode() in names and self._data.count(mention.encode(), begin, end) == 1:
+            for found in _ALIAS.finditer(self._data, begin, end):
+                mention = f"self.{found[1].decode()}"
+                line = self._data[self._data.rfind(b"\n", begin, found.start()) + 1 : found.start()]
+                name = line.partition(b":")[0].strip().decode()
+                if name in names and self._data.count(mention.encode(), begin, end) == 1:
                     names.discard(mention)
                     names.add(f"{mention}()")
 
