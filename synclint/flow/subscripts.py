@@ -49,17 +49,20 @@ class Part(NamedTuple):
 
 def container_of(container: Value, index: Value, node: ast.Subscript) -> Value:
     """The tensor that a mask on the device indexes, where nothing else says so: it is next to its mask."""
-    known = container.kind is Kind.TENSOR and container.confidence is not Confidence.POSSIBLE
+    unplaced = container.place is Place.UNKNOWN
+    known = container.kind is Kind.TENSOR and container.confidence is not Confidence.POSSIBLE and not unplaced
     if known or container.kind not in (Kind.UNKNOWN, Kind.TENSOR) or container.place is Place.CPU:
         return container
     for part, one in _pairs(index, node):
         one = _by_name(part, one)
         if one.kind is Kind.TENSOR and one.place.on_accelerator and _tells(one, node):
+            likely_at_most = min(one.sure, Confidence.LIKELY)
             if container.kind is Kind.TENSOR:
                 return container.replace(
                     place=one.place,
                     certainty=max(container.certainty, min(one.certainty, Confidence.LIKELY)),
-                    sure=max(container.sure, min(one.sure, Confidence.LIKELY)),
+                    sure=likely_at_most if unplaced else max(container.sure, likely_at_most),
+                    why=container.why or one.why,
                 )
             likely = min(one.confidence, Confidence.LIKELY)
             return Value(Kind.TENSOR, one.place, certainty=likely, sure=likely, why=one.why)
@@ -75,7 +78,6 @@ def _tells(index: Value, node: ast.Subscript) -> bool:
 def read_subscript(frame: Frame, tensor: Value, index: Value, node: ast.Subscript) -> Value:
     """``tensor[index]``, read: its sites and its value."""
     parts = _parts(tensor, index, node)
-    tensor = _next_to_mask(tensor, parts)
     if isinstance(node.ctx, ast.Load):
         for part in parts:
             if part.selects:
@@ -88,7 +90,6 @@ def read_subscript(frame: Frame, tensor: Value, index: Value, node: ast.Subscrip
 def write_subscript(frame: Frame, tensor: Value, index: Value, value: Value, node: ast.Subscript) -> None:
     """``tensor[index] = value``: its sites."""
     parts = _parts(tensor, index, node)
-    tensor = _next_to_mask(tensor, parts)
     selecting = [part for part in parts if part.selects]
     for part in parts:
         if part.is_number:
@@ -113,17 +114,6 @@ def _pairs(index: Value, node: ast.Subscript) -> list[tuple[ast.expr, Value]]:
     if isinstance(node.slice, ast.Tuple) and index.items is not None:
         return list(zip(node.slice.elts, index.items, strict=True))
     return [(node.slice, index)]
-
-
-def _next_to_mask(tensor: Value, parts: list[Part]) -> Value:
-    """A tensor of which nobody knows where it is, but for the mask that it is indexed with: on the same device."""
-    if tensor.place is not Place.UNKNOWN:
-        return tensor
-    for part in parts:
-        mask = part.value
-        if mask.kind is Kind.TENSOR and mask.dtype is Dtype.BOOL and mask.place.on_accelerator:
-            return tensor.replace(place=mask.place, sure=min(mask.sure, Confidence.LIKELY), why=tensor.why or mask.why)
-    return tensor
 
 
 def _parts(tensor: Value, index: Value, node: ast.Subscript) -> list[Part]:
