@@ -21,6 +21,8 @@ def call_builtin(frame: Frame, node: ast.Call, name: str, arguments: Sequence[Va
     if name in ("int", "float", "bool", "complex"):
         if first.kind is Kind.TENSOR:
             frame.emit(f"{name}(Tensor)", node, {"self": first}, {"self": node.args[0]})
+        elif arguments:
+            frame.suspect(first)
         return HOST
     if name in COMPARING:
         read_compared(frame, node, name, arguments)

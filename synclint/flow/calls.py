@@ -16,7 +16,7 @@ from synclint.flow.container_calls import method_of_mapping, method_of_sequence
 from synclint.flow.conventions import TENSOR_METHODS, gives_device, names_host_memory, names_loss, value_by_name
 from synclint.flow.lattice import HOST, NONE, OBJECT, UNKNOWN, element_of
 from synclint.flow.module_containers import CONTAINERS, method_of_container, module_container
-from synclint.flow.operations import copied_by_helper, emit_function, emit_synchronize, stream_or_event
+from synclint.flow.operations import copied_by_helper, emit_function, emit_synchronize, may_read, stream_or_event
 from synclint.flow.origins import Attribute, Defined, Held, Named, Origin, Super, attribute_of, called
 from synclint.flow.places import LIKELY_ACCELERATOR
 from synclint.flow.tensor_calls import tensor_method
@@ -270,6 +270,8 @@ def _method(
         return method_of_sequence(frame, target, receiver, arguments)
     if kind is Kind.MAPPING:
         batch = receiver.element
+        if name in ("to", "cuda"):
+            frame.suspect(receiver)
         if name in ("to", "cuda") and batch is not None and batch.kind is Kind.TENSOR:  # a batch that moves as one
             moved = tensor_method(frame, node, name, batch, arguments, keywords)
             return receiver.replace(element=moved, fresh=True)
@@ -302,6 +304,8 @@ def _method_of_unknown(
     keywords: Keywords,
 ) -> Value:
     name = target.attr
+    if may_read(name):
+        frame.suspect(receiver)
     if name in TENSOR_METHODS:
         why = Why(node.lineno, f"has a tensor's method `{name}`")
         place = Value(Kind.TENSOR, certainty=Confidence.LIKELY, origin=receiver.origin, why=why)

@@ -59,6 +59,8 @@ def truth(frame: Frame, node: ast.expr, context: str) -> Value:
             # `if x:` on a tensor of several elements raises, so `x` is rather something else (or None).
             asked = value.replace(certainty=Confidence.POSSIBLE)
         frame.emit("truth(Tensor)", node, {"self": asked}, {"self": node}, context=context)
+    else:
+        frame.suspect(value)
     return value
 
 
@@ -84,6 +86,7 @@ def bind_target(frame: Frame, target: ast.expr, value: Value) -> None:
         container = frame.value(target.value)
         index = frame.value(target.slice)
         container = container_of(container, index, target)
+        frame.suspect_write(container, index, value)
         if container.kind is Kind.TENSOR:
             write_subscript(frame, container, index, value, target)
         elif container.kind is Kind.SEQUENCE:
@@ -144,6 +147,7 @@ def _subscript(frame: Frame, node: ast.Subscript) -> Value:
     container = frame.value(node.value)
     index = frame.value(node.slice) if not isinstance(node.slice, ast.Slice) else _slice(frame, node.slice)
     container = container_of(container, index, node)
+    frame.suspect_index(container, index)
     kind = container.kind
     if kind is Kind.TENSOR:
         return read_subscript(frame, container, index, node)
@@ -219,6 +223,8 @@ def _binary(frame: Frame, node: ast.BinOp) -> Value:
             if sequence.kind is Kind.SEQUENCE and times.kind is Kind.TENSOR:  # `[value] * count`
                 read_number(frame, expression, times)
                 return Value(Kind.SEQUENCE, element=element_of(sequence), fresh=True)
+            if sequence.kind is Kind.SEQUENCE:
+                frame.suspect(times)
     return binary(frame, left, right, node.op)
 
 
@@ -291,6 +297,7 @@ def _compare(frame: Frame, node: ast.Compare) -> Value:
         return HOST  # a tensor never equals a string, and says so at once
     best = combine(values)
     if best is None:
+        frame.suspect(*values)
         return Value(Kind.NDARRAY) if any(v.kind is Kind.NDARRAY for v in values) else HOST
     if all(value.kind in (Kind.TENSOR, Kind.HOST, Kind.UNKNOWN, Kind.NDARRAY) for value in values):
         first = _tensor_result(best, values[0], values[1]).replace(dtype=Dtype.BOOL)

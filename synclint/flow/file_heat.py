@@ -11,9 +11,8 @@ from weakref import proxy
 from synclint.finding import Heat
 from synclint.flow.callgraph import call_graph
 from synclint.flow.conventions import is_compiler
-from synclint.flow.heat import NO_NAMES, UNKNOWN, FunctionHeat, Heats, Names, heats, stays_cold
+from synclint.flow.heat import NO_NAMES, Heats, Names, heats, stays_cold
 from synclint.flow.mentions import outline
-from synclint.flow.outline import LOCALS
 from synclint.flow.values import Why
 from synclint.index.build import FUNCTION
 
@@ -52,14 +51,14 @@ class FileHeat:
         """The heat that no part of a function exceeds."""
         if self._flow.loops.any_in(self._flow.function_nodes[qualname]):
             return Heat.HOT
-        return max(self._of(qualname).heat, self._of(self._inner(qualname)).heat)
+        return self._heats.hottest(self._flow.symbol(qualname))
 
     def fill_in(self, scopes: Iterable[Scope]) -> None:
         """Sets the heat of scopes; functions in functions are as hot as these, unless they may outlive them."""
         for scope in scopes:
             name = self._name(scope)
             if name is not None:
-                known = self._of(name)
+                known = self._heats.of(self._flow.symbol(name))
                 scope.heat = known.heat
                 scope.stays_cold = known.heat is Heat.COLD and stays_cold(name)
 
@@ -78,20 +77,14 @@ class FileHeat:
             steps.append(Why(self._flow.line_of(symbol), text, path=symbol.path))
         return steps
 
-    def _of(self, name: str) -> FunctionHeat:
-        return self._heats.of_file(self._flow.path).get(name, UNKNOWN)
-
-    def _inner(self, qualname: str) -> str:
-        """What stands for the functions in a function, where these have a heat of their own; else the function."""
-        inner = f"{qualname}.{LOCALS}"
-        return inner if inner in self._heats.of_file(self._flow.path) else qualname
-
     def _name(self, scope: Scope) -> str | None:
         """The function that a scope is as hot as; None for the module and classes."""
         outermost = scope.outermost
         if not isinstance(outermost.node, FUNCTION):
             return None
-        return outermost.qualname if scope is outermost else self._inner(outermost.qualname)
+        if scope is outermost:
+            return outermost.qualname
+        return self._heats.inner(self._flow.symbol(outermost.qualname)).qualname
 
     # torch.compile
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from synclint.facts import applies, facts_for
@@ -18,6 +18,7 @@ from synclint.flow.values import Dtype, Kind, Place, Value, Why
 from synclint.index.names import dotted_name
 
 if TYPE_CHECKING:
+    from synclint.facts import Fact
     from synclint.flow.module import ModuleFlow
 
 Environment = dict[str, Value]
@@ -220,28 +221,12 @@ class Frame:
         ``flags`` answer predicates: those of the call, and those that no operand can answer. ``limit`` is the
         confidence at most.
         """
-        if not self.recording or self.allowed or self.meant or self.module.calls is not None:
+        if not self.recording or self.allowed or self.meant:
             return
         flags = flags or {}
-
-        def answer(predicate: str) -> bool | None:
-            return answer_to(predicate, operands, flags)
-
-        verdicts = [(fact, applies(fact, answer, self.module.torch)) for fact in facts_for(operation)]
-        # Where a fact that says so holds as well, nothing waits; where one may hold, perhaps.
-        quiet = {verdict for fact, verdict in verdicts if fact.event == "none"}
-        for fact, verdict in verdicts:
-            waits = fact.event in ("sync", "pageable")
-            if verdict is False or (waits and True in quiet):
-                continue
+        for fact, confidence in self.holding(operation, operands, flags, limit):
             if fact.event == "none" and fact.id not in self.module.wanted:
                 continue
-            confidence = Confidence.CERTAIN if verdict and not (waits and None in quiet) else Confidence.POSSIBLE
-            confidence = min(confidence, limit)
-            for condition in fact.when:
-                operand = operands.get(condition.predicate.partition(".")[0])
-                if operand is not None:
-                    confidence = min(confidence, operand.certainty, operand.sure)
             self.sites[node, fact.id] = Site(
                 node,
                 self.statement,
@@ -255,6 +240,40 @@ class Frame:
                 confidence,
                 self.region,
             )
+
+    def holding(
+        self, operation: str, operands: Mapping[str, Value], flags: Mapping[str, bool | None], limit: Confidence
+    ) -> Iterator[tuple[Fact, Confidence]]:
+        """The facts about an operation whose conditions may hold, with how sure that is."""
+
+        def answer(predicate: str) -> bool | None:
+            return answer_to(predicate, operands, flags)
+
+        verdicts = [(fact, applies(fact, answer, self.module.torch)) for fact in facts_for(operation)]
+        # Where a fact that says so holds as well, nothing waits; where one may hold, perhaps.
+        quiet = {verdict for fact, verdict in verdicts if fact.event == "none"}
+        for fact, verdict in verdicts:
+            waits = fact.event in ("sync", "pageable")
+            if verdict is False or (waits and True in quiet):
+                continue
+            confidence = Confidence.CERTAIN if verdict and not (waits and None in quiet) else Confidence.POSSIBLE
+            confidence = min(confidence, limit)
+            for condition in fact.when:
+                operand = operands.get(condition.predicate.partition(".")[0])
+                if operand is not None:
+                    confidence = min(confidence, operand.certainty, operand.sure)
+            yield fact, confidence
+
+    # What the file alone cannot tell (see ``prospects.py``)
+
+    def suspect(self, *values: Value) -> None:
+        """Operands, none of them a tensor as far as is known, of an operation that waits for tensors."""
+
+    def suspect_index(self, container: Value, *indices: Value) -> None:
+        """What is read from a container."""
+
+    def suspect_write(self, container: Value, *values: Value) -> None:
+        """What is written to a container, and where in it."""
 
 
 def merge_into(target: Environment, other: Environment, paths: Collection[str]) -> bool:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from synclint.finding import Heat
 from synclint.flow.callgraph import CallGraph, Edge, Node
 from synclint.flow.conventions import is_cold, is_cool, is_frozen, is_hot
-from synclint.flow.outline import keeps_its_result
+from synclint.flow.outline import LOCALS, keeps_its_result
 from synclint.index.packages import module_name
 from synclint.index.records import Symbol
 
@@ -54,13 +54,28 @@ class Heats:
     def __init__(self, load: Callable[[str], Mapping[str, FunctionHeat]]) -> None:
         self.of_file = load
 
+    def of(self, symbol: Symbol) -> FunctionHeat:
+        """The heat of a function."""
+        return self.of_file(symbol.path).get(symbol.qualname, UNKNOWN)
+
+    def inner(self, symbol: Symbol) -> Symbol:
+        """What stands for the functions in a function, where these have a heat of their own; else the function."""
+        inner = Symbol(symbol.path, f"{symbol.qualname}.{LOCALS}")
+        return inner if inner.qualname in self.of_file(symbol.path) else symbol
+
+    def hottest(self, symbol: Symbol) -> Heat:
+        """The heat that no part of a function exceeds, loops over data aside; what runs on import is cold."""
+        if not symbol.qualname:
+            return Heat.COLD
+        return max(self.of(symbol).heat, self.of(self.inner(symbol)).heat)
+
     def chain(self, symbol: Symbol) -> Iterator[tuple[Symbol, str]]:
         """Why a function is as hot as it is: what is to be said of it, then of the function it has that from, ..."""
         at: Symbol | None = symbol
         seen = set()
         while at is not None and at not in seen:
             seen.add(at)
-            known = self.of_file(at.path).get(at.qualname, UNKNOWN)
+            known = self.of(at)
             if known.reason:
                 yield at, known.reason
             at = known.source

@@ -31,6 +31,7 @@ def read_compared(frame: Frame, node: ast.Call, name: str, arguments: Sequence[V
         if compared is not None:
             frame.emit(f"{name}(Tensor)", node, {"self": compared}, {"self": argument})
             return
+    frame.suspect(*arguments)
 
 
 def read_contained(frame: Frame, node: ast.Compare, left: Value, right: Value) -> None:
@@ -41,6 +42,8 @@ def read_contained(frame: Frame, node: ast.Compare, left: Value, right: Value) -
         element = element_of(right)
         if element is not None and element.kind is Kind.HOST:
             frame.emit("in(Tensor)", node, {"self": left}, {"self": node.left})
+    else:
+        frame.suspect(left, right)
 
 
 def read_elements(frame: Frame, iterable: ast.expr, target: ast.expr, before: Collection[tuple[ast.expr, str]]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from synclint.finding import Confidence
 from synclint.flow.heat import Heats
@@ -21,6 +21,9 @@ from synclint.flow.values import Kind, Place, Value, Why
 from synclint.index.project import Project, Variable
 from synclint.index.records import Symbol
 from synclint.index.sides import counts_for, is_side_file
+
+if TYPE_CHECKING:
+    from synclint.flow.prospects import Prospect
 
 _DEPTH = 5
 _TARGET_DEPTH = 3  # at most, to find out which function a call reaches
@@ -127,6 +130,19 @@ class Linker:
     def owned(self, name: str) -> Value:
         """What an attribute holds, by its name, when only one class of the project has it."""
         return self._owned(name, _DEPTH)
+
+    def origin(self, origin: Origin, path: str) -> Value:
+        """What an origin in a file turns out to be."""
+        return self._origin(origin, _At(path, _DEPTH))
+
+    def prospects(self, path: str) -> Mapping[str, Prospect] | None:
+        """The functions of a file that may have sites; None if the file was not read."""
+        summary = self._summary(path)
+        return None if summary is None else summary.prospects
+
+    def standing(self, symbol: Symbol) -> tuple[bool, bool]:
+        """Whether a class is an ``nn.Module``, and whether it has a ``forward``."""
+        return self._instance(symbol).kind is Kind.MODULE, self.project.method(symbol, "forward") is not None
 
     # Functions
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from synclint.finding import Confidence, Heat
@@ -20,6 +20,7 @@ from synclint.flow.loops import Loops
 from synclint.flow.nn_modules import is_nn_module
 from synclint.flow.origins import Attribute, Defined, Held, Named, Origin, Passed, called
 from synclint.flow.parameters import bind_arguments, bind_conventions, in_the_light_of_calls, returned
+from synclint.flow.prospects import ProspectingFrame, Prospects
 from synclint.flow.site import FunctionNode, Scope, Site
 from synclint.flow.summary import Call, Summary
 from synclint.flow.values import Kind, Place, Value
@@ -77,6 +78,7 @@ class ModuleFlow:
         self.linker = None if place is None else place.linker
         self.calls: dict[ast.Call, Call] | None = None
         self.frames: type[Frame] = Frame
+        self.prospects = Prospects()
         self.sites: dict[tuple[ast.expr, str], Site] = {}
         self.globals: dict[str, Value] = {}
         self.class_nodes: dict[str, ast.ClassDef] = {}
@@ -124,24 +126,31 @@ class ModuleFlow:
 
     # The whole file
 
-    def analyse(self, coldest: Heat = Heat.COLD) -> list[Site]:
-        """The sites in source order. Functions below ``coldest`` are interpreted only where others ask about them."""
+    def analyse(self, coldest: Heat = Heat.COLD, asked: Container[str] | None = None) -> list[Site]:
+        """The sites in source order. Functions below ``coldest``, and all but those ``asked`` about, are interpreted
+        only where others ask about them."""
         self._execute_definitions()
-        for qualname in sorted(self.function_nodes, key=self._order):
-            # Constructors say where attributes live.
-            if self.function_nodes[qualname].name == "__init__" or self.heat.hottest(qualname) >= coldest:
-                self.result(qualname)
+        wanted = {
+            qualname
+            for qualname in self.function_nodes
+            if (asked is None or qualname in asked) and self.heat.hottest(qualname) >= coldest
+        }
+        # Constructors say where attributes live.
+        wanted |= {f"{self.owners[qualname]}.__init__" for qualname in wanted if qualname in self.owners}
+        for qualname in sorted(wanted & self.function_nodes.keys(), key=self._order):
+            self.result(qualname)
         self.heat.fill_in([site.scope for site in self.sites.values()])
         found = [site for site in self.sites.values() if site.heat >= coldest]
         return sorted(found, key=lambda site: (site.node.lineno, site.node.col_offset, site.operation))
 
     def summarise(self) -> Summary:
         """What the file says to the others: no sites, every function, with the calls that it makes."""
-        self.calls = {}
+        self.calls, self.frames = {}, ProspectingFrame
         self._execute_definitions()
         for qualname in sorted(self.function_nodes, key=self._order):
             self.result(qualname)
-        return Summary.of(self.path, self._results, self._assigned, self.globals, self.calls.values())
+        prospects = self.prospects.found(self.loops.any_in, self.function_nodes)
+        return Summary.of(self.path, self._results, self._assigned, self.globals, self.calls.values(), prospects)
 
     def _execute_definitions(self) -> None:
         frame = self.frames(self, self.module_scope, self.globals)
@@ -439,14 +448,16 @@ def analyse(
     coldest: Heat = Heat.COLD,
     place: InProject | None = None,
     names: Names = NO_NAMES,
+    asked: Container[str] | None = None,
 ) -> tuple[ModuleFlow, list[Site]]:
-    """The sites of one file that are at least as hot as ``coldest``, in source order.
+    """The sites of one file that are at least as hot as ``coldest``, in source order: of the functions ``asked``
+    about, if not of all.
 
     ``names`` is what the project says of the heat of functions, for a file that stands alone.
     Raises SourceError when it cannot be parsed.
     """
     module = ModuleFlow(source, wanted, torch, place=place, names=names)
-    return module, module.analyse(coldest)
+    return module, module.analyse(coldest, asked)
 
 
 def _settled(value: Value) -> bool:

@@ -228,6 +228,13 @@ def read_number(frame: Frame, node: ast.expr, value: Value) -> None:
     """A place that takes a Python number: a tensor there is read."""
     if value.kind is Kind.TENSOR and value.rank in (0, None):
         frame.emit("index(Tensor)", node, {"self": value}, {"self": node})
+    elif value.kind is Kind.UNKNOWN:
+        frame.suspect(value)
+
+
+def may_read(name: str) -> bool:
+    """Whether there is anything about a method of tensors that can wait."""
+    return name in _NUMBERS or bool(facts_for(f"Tensor.{name}"))
 
 
 def read_sizes(
@@ -255,7 +262,7 @@ def _read_keywords(frame: Frame, node: ast.Call, keywords: Mapping[str, Value]) 
 def _read_numbers(frame: Frame, pairs: Iterable[tuple[ast.expr, Value]], *, unranked: bool = False) -> None:
     """``unranked``: nothing but numbers fits there, so a tensor of unknown rank must be one."""
     for node, value in pairs:
-        if value.kind is Kind.TENSOR and (value.rank == 0 or unranked):
+        if value.kind is Kind.UNKNOWN or (value.kind is Kind.TENSOR and (value.rank == 0 or unranked)):
             read_number(frame, node, value)
         elif value.kind is Kind.SEQUENCE and value.items is not None and isinstance(node, (ast.Tuple, ast.List)):
             _read_numbers(frame, zip(node.elts, value.items, strict=False))

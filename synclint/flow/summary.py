@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from synclint.flow.origins import Attribute, Called, Defined, Held, Named, Origin
 from synclint.flow.values import Kind, Value, Why
+
+if TYPE_CHECKING:
+    from synclint.flow.prospects import Prospect
 
 
 class Call(NamedTuple):
@@ -55,12 +58,14 @@ class Call(NamedTuple):
 @dataclass(slots=True)
 class Summary:
     """``results`` of functions by qualname; ``attributes`` by (class, method that assigns, name); ``variables`` of the
-    module; ``calls`` that may reach functions of the project, by the name of what is called."""
+    module; ``calls`` that may reach functions of the project, by the name of what is called; ``prospects``: which
+    functions may have sites."""
 
     results: dict[str, Value] = field(default_factory=dict)
     attributes: dict[tuple[str, str, str], Value] = field(default_factory=dict)
     variables: dict[str, Value] = field(default_factory=dict)
     calls: dict[str, list[Call]] = field(default_factory=dict)
+    prospects: dict[str, Prospect] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -70,6 +75,7 @@ class Summary:
         attributes: Mapping[tuple[str, str, str], Value],
         variables: Mapping[str, Value],
         calls: Iterable[Call],
+        prospects: dict[str, Prospect],
     ) -> Summary:
         """The extract of a file's interpretation: what says nothing is left out, and every step names the file."""
         place = _Placing(path)
@@ -84,6 +90,7 @@ class Summary:
             {key: place.value(value) for key, value in attributes.items() if _tells(value)},
             {name: place.value(value) for name, value in variables.items() if _tells(value)},
             named,
+            prospects,
         )
 
 

@@ -76,6 +76,7 @@ def _move(
     if dtype is not None:
         changed = tensor.replace(dtype=dtype.dtype, leaf=None)
     if device is None:
+        frame.suspect_index(tensor, *arguments)
         return changed.replace(fresh=tensor.fresh, dense=tensor.dense)
     if device.place is Place.CPU and device.sure is Confidence.CERTAIN and tensor.place is Place.UNKNOWN:
         tensor = _sent_to_host(frame, nodes.get("self"), tensor)

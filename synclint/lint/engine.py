@@ -100,19 +100,28 @@ def check_source(
 
     Raises SourceError when the file cannot be parsed.
     """
+    known = place is not None and place.digest == source.digest
     if not may_wait(source.data):
-        if place is None or place.digest != source.digest:
+        if not known:
             source.check_syntax()  # a file that cannot be parsed is reported whatever is in it
         return []
-    from synclint.flow.module import analyse
-    from synclint.lint.file import FileFacts
-
     claims = claims_of(rules)
     # What a suppression comment may be there for must be found, wherever the cut-offs are.
     suppressions = _may_suppress(source.data.lower())
     minimum = Confidence.POSSIBLE if suppressions else settings.confidence
     coldest = Heat.COLD if suppressions else settings.heat
-    flow, found = analyse(source, frozenset(claims), settings.target_torch, coldest, place, heat_names(settings))
+    asked = None
+    if place is not None and known:
+        from synclint.flow.prospects import worth_interpreting
+
+        asked = worth_interpreting(place, coldest, minimum)
+        if asked is not None and not asked:
+            return []
+    from synclint.flow.module import analyse
+    from synclint.lint.file import FileFacts
+
+    names = heat_names(settings)
+    flow, found = analyse(source, frozenset(claims), settings.target_torch, coldest, place, names, asked)
     sites = tuple(found)
     file = FileFacts(source, flow, settings)
     findings = []

@@ -1,0 +1,220 @@
+"""Which functions of a file may have a site at all, as far as the file alone can tell.
+
+Most functions have nothing that could wait, whatever the rest of the project says: they need not be interpreted again
+when all of it is known. A function may have a site if something in it could be one, were the values that other files
+decide on the accelerator, and if one of these values turns out to be a tensor, or a thing of that sort.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from synclint.finding import Confidence, Heat
+from synclint.flow.dispatch import EVALUATE
+from synclint.flow.frame import Frame
+from synclint.flow.origins import Attribute, Called, Element, Origin
+from synclint.flow.values import Kind, Value
+from synclint.index.build import FUNCTION
+from synclint.index.records import Symbol
+
+if TYPE_CHECKING:
+    from synclint.flow.link import InProject
+    from synclint.flow.module import ModuleFlow
+    from synclint.flow.site import FunctionNode, Scope
+
+
+#: Whether a class is an ``nn.Module``, and whether it has a ``forward``.
+Standing = tuple[bool, bool]
+
+
+class Prospect(NamedTuple):
+    """What is known of a function that may have a site.
+
+    ``confidence`` is that of the surest site that it has anyway, None where it has none. ``origins`` decide whether it
+    has others. ``numbers``: a number or a list among them would be enough. ``standing`` is what the file alone
+    says of its class (see ``standing_of``); ``loops``: a loop over data makes a part of it hot.
+    """
+
+    confidence: Confidence | None
+    origins: tuple[Origin, ...]
+    numbers: bool
+    standing: Standing
+    loops: bool
+
+
+class Prospects:
+    """What the interpretation of a file by itself meets in each function, by its qualname, nested ones included; the
+    module and its classes are the function without a name."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, _Seen] = {}
+
+    def seen(self, scope: Scope) -> _Seen:
+        outermost = scope.outermost
+        name = outermost.qualname if isinstance(outermost.node, FUNCTION) else ""
+        known = self._seen.get(name)
+        if known is None:
+            known = self._seen[name] = _Seen()
+        return known
+
+    def found(self, loops: Callable[[FunctionNode], bool], nodes: Mapping[str, FunctionNode]) -> dict[str, Prospect]:
+        """The functions that may have a site."""
+        return {
+            name: seen.prospect(name in nodes and loops(nodes[name])) for name, seen in self._seen.items() if seen.any
+        }
+
+
+class _Seen:
+    """What was met in one function. ``all`` are the origins of all values that were met."""
+
+    __slots__ = ("all", "confidence", "emits", "numbers", "open", "standing", "suspects")
+
+    def __init__(self) -> None:
+        self.confidence: Confidence | None = None
+        self.suspects: dict[int, Origin] = {}
+        self.all: dict[int, Origin] = {}
+        self.open = False  # something is suspect that was computed from other values
+        self.numbers = False
+        self.emits = False
+        self.standing: Standing = (False, False)
+
+    @property
+    def any(self) -> bool:
+        return self.emits or self.open or bool(self.suspects)
+
+    def prospect(self, loops: bool) -> Prospect:
+        decisive = self.all if self.emits or self.open else self.suspects
+        origins = tuple(dict.fromkeys(decisive.values()))
+        return Prospect(self.confidence, origins, self.numbers, self.standing, loops)
+
+
+def worth_interpreting(place: InProject, coldest: Heat, minimum: Confidence) -> frozenset[str] | None:
+    """The functions of a file that may have sites which are hot and sure enough, in the light of its project; None
+    where that is not known of the file."""
+    prospects = place.linker.prospects(place.path)
+    if prospects is None or place.heats is None:
+        return None
+    return frozenset(
+        name
+        for name, prospect in prospects.items()
+        if (prospect.loops or place.heats.hottest(Symbol(place.path, name)) >= coldest)
+        and _may_have_sites(place, name, prospect, minimum)
+    )
+
+
+def _may_have_sites(place: InProject, name: str, prospect: Prospect, minimum: Confidence) -> bool:
+    if prospect.confidence is not None and prospect.confidence >= minimum:
+        return True
+    linker = place.linker
+    owner = Symbol(place.path, name).owner
+    if owner.qualname and linker.standing(owner) != prospect.standing:
+        return True
+    return any(
+        tells(linker.origin(part, place.path), numbers=prospect.numbers)
+        for origin in prospect.origins
+        for part in parts_of(origin)
+    )
+
+
+class ProspectingFrame(Frame):
+    """Notes in what it interprets what could be a site, instead of recording sites."""
+
+    __slots__ = ("seen",)
+
+    def __init__(self, module: ModuleFlow, scope: Scope, env: dict[str, Value], *, recording: bool = True) -> None:
+        super().__init__(module, scope, env, recording=recording)
+        self.seen = module.prospects.seen(scope)
+        if self.owner is not None:
+            self.seen.standing = module.is_module_like(self.owner), module.has_forward(self.owner)
+
+    def value(self, node: ast.expr) -> Value:
+        value: Value = EVALUATE[node.__class__](self, node)
+        origin = value.origin
+        if origin is not None:
+            self.seen.all[id(origin)] = origin
+        return value
+
+    def suspect(self, *values: Value) -> None:
+        if not self.recording or self.allowed or self.meant:
+            return
+        for value in values:
+            if value.origin is not None:
+                self.seen.suspects[id(value.origin)] = value.origin
+            elif value.kind is Kind.UNKNOWN:
+                self.seen.open = True
+            elif value.items is not None:
+                self.suspect(*value.items)
+            elif value.element is not None:
+                self.suspect(value.element)
+
+    def suspect_index(self, container: Value, *indices: Value) -> None:
+        if any(map(_may_select, indices)):
+            self.suspect_write(container, *indices)
+
+    def suspect_write(self, container: Value, *values: Value) -> None:
+        if container.kind is Kind.TENSOR and self.recording:
+            if any(map(is_open, values)):
+                self.seen.emits = self.seen.numbers = True
+        elif is_open(container):
+            self.suspect(container, *values)
+
+    def emit(
+        self,
+        operation: str,
+        node: ast.expr,
+        operands: dict[str, Value],
+        arguments: Mapping[str, ast.expr] | None = None,
+        flags: Mapping[str, bool | None] | None = None,
+        context: str = "",
+        limit: Confidence = Confidence.CERTAIN,
+    ) -> None:
+        if not self.recording or self.allowed or self.meant:
+            return
+        seen = self.seen
+        seen.emits = True
+        seen.numbers |= any(map(is_open, operands.values()))
+        for _, confidence in self.holding(operation, operands, flags or {}, limit):
+            if seen.confidence is None or confidence > seen.confidence:
+                seen.confidence = confidence
+
+
+def is_open(value: Value) -> bool:
+    """Whether what is known later can tell more about a value."""
+    return (
+        value.origin is not None
+        or value.kind is Kind.UNKNOWN
+        or (value.items is not None and any(map(is_open, value.items)))
+        or (value.element is not None and is_open(value.element))
+    )
+
+
+def _may_select(index: Value) -> bool:
+    return index.kind in (Kind.TENSOR, Kind.NDARRAY, Kind.SEQUENCE) or is_open(index)
+
+
+def tells(value: Value, *, numbers: bool) -> bool:
+    """Whether a value can make a site of an operation that has none where nothing is known of it."""
+    kind = value.kind
+    if kind in (Kind.SEQUENCE, Kind.MAPPING):
+        parts: Iterable[Value] = value.items or ((value.element,) if value.element is not None else ())
+        return numbers or any(tells(part, numbers=numbers) for part in parts)
+    return kind in _TELLING or (numbers and kind is Kind.HOST)
+
+
+_TELLING = frozenset((Kind.TENSOR, Kind.MODULE, Kind.DEVICE, Kind.NDARRAY))
+
+
+def parts_of(origin: Origin) -> Iterator[Origin]:
+    """An origin and all that it is made of."""
+    pending = [origin]
+    while pending:
+        part = pending.pop()
+        yield part
+        if isinstance(part, (Attribute, Element)):
+            pending.append(part.of)
+        elif isinstance(part, Called):
+            pending.append(part.target)
+            values = [*part.arguments, *(value for _, value in part.keywords)]
+            pending += [value.origin for value in values if value.origin is not None]
