@@ -1,8 +1,37 @@
-"""``python -m synclint``."""
+"""``python -m synclint``, and the ``synclint`` command."""
 
+from __future__ import annotations
+
+import atexit
+import gc
+import os
 import sys
 
 from synclint.cli import main
 
+
+def run() -> None:
+    """Runs the command line and leaves with its exit status.
+
+    Nothing is collected, and nothing freed at the end: of what is learnt of a project, nothing is garbage, and freeing
+    it object by object takes a twentieth of a run.
+    """
+    gc.disable()
+    status = 1  # of whatever ends in a traceback
+
+    def leave() -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+    atexit.register(leave)  # the first to be registered is called last
+    try:
+        status = main()
+    except SystemExit as error:
+        status = error.code if isinstance(error.code, int) else 2
+        raise
+    sys.exit(status)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -32,7 +32,7 @@ UNREADABLE = ("SYN901", "unreadable-file")
 UNUSED = ("SYN902", "unused-suppression")
 
 CHUNK = 24
-"""Files that travel to a worker process together, and between two collections of cyclic garbage."""
+"""Files that travel to a worker process together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,21 +275,11 @@ def _read(tasks: Sequence[Task], jobs: int) -> list[Entry]:
 def _read_chunk(tasks: Sequence[Task]) -> list[Entry]:
     from synclint.reading import read_file
 
-    entries = [read_file(task) for task in tasks]
-    _collect()
-    return entries
+    return [read_file(task) for task in tasks]
 
 
 def _lint_chunk(files: Sequence[Job], fixing: Fixing) -> list[Outcome]:
-    outcomes = [lint_file(job, fixing) for job in files]
-    _collect()
-    return outcomes
-
-
-def _collect() -> None:
-    """Frees what is left of interpreted files. What stays is frozen: the next collection need not visit it."""
-    gc.collect()
-    gc.freeze()
+    return [lint_file(job, fixing) for job in files]
 
 
 def _in_processes(chunks: list[list[Job]], fixing: Fixing, jobs: int) -> list[Outcome]:
@@ -325,7 +315,8 @@ def _start_worker() -> None:
 
 @contextmanager
 def _no_collector() -> Iterator[None]:
-    """Without automatic garbage collection: it would visit every living tree again and again."""
+    """Without garbage collection, which would visit every living tree again and again: nothing keeps a tree in a
+    cycle (see the test of that)."""
     enabled = gc.isenabled()
     gc.freeze()
     gc.disable()

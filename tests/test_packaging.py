@@ -108,7 +108,7 @@ def test_the_metadata(site: Path) -> None:
     for line in required:
         assert not re.search(r"<|==|~=", line.split(";")[0]), f"{line}: an upper cap"
     entry_points = (folder / "entry_points.txt").read_text(encoding="utf-8")
-    assert "[console_scripts]\nsynclint = synclint.cli:main" in entry_points
+    assert "[console_scripts]\nsynclint = synclint.__main__:run" in entry_points
     named = entry_points.partition("[synclint.rules]\n")[2].partition("\n[")[0]
     assert named.strip() == "synclint = synclint.rules"  # what lint/packages.py takes for granted
 

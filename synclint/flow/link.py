@@ -133,7 +133,7 @@ class Linker:
 
     def origin(self, origin: Origin, path: str) -> Value:
         """What an origin in a file turns out to be."""
-        return self._origin(origin, _At(path, _DEPTH))
+        return self._origin(origin, _At(path, _DEPTH + 1))  # as deep as the questions above, one step further in
 
     def prospects(self, path: str) -> Mapping[str, Prospect] | None:
         """The functions of a file that may have sites; None if the file was not read."""

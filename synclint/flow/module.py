@@ -104,6 +104,7 @@ class ModuleFlow:
         self._module_like: dict[Symbol, bool] = {}
         self._instances: dict[Symbol, Value] = {}
         self._depth = 0
+        self._followed = 0
 
     def _add_class(self, node: ast.ClassDef, name: str) -> None:
         self.class_nodes[name] = node
@@ -320,6 +321,7 @@ class ModuleFlow:
             return UNKNOWN
         self._results[qualname] = PENDING
         depth, self._depth = self._depth, self._depth + 1
+        followed, self._followed = self._followed, 0  # whoever asks, the answer is the same
         try:
             returned = []
             for other in self._others.get(qualname, ()):
@@ -328,7 +330,7 @@ class ModuleFlow:
                     returned.append(value)
             result = join_all([self._run(qualname, node), *returned])
         finally:
-            self._depth = depth
+            self._depth, self._followed = depth, followed
         self._results[qualname] = result
         return result
 
@@ -397,7 +399,7 @@ class ModuleFlow:
         if self.calls is not None:  # with these arguments, the summary is resolved when all files are known
             return general.replace(origin=called(Defined(function), call, arguments, keywords) or general.origin)
         node = self.function_nodes.get(qualname)
-        if node is None or self._depth >= _MAX_DEPTH or len(self._specialised) >= _MAX_SPECIALISED:
+        if node is None or self._followed >= _MAX_DEPTH or len(self._specialised) >= _MAX_SPECIALISED:
             return general
         if len(flat(node.body)) > _MAX_STATEMENTS:
             return general
@@ -406,6 +408,7 @@ class ModuleFlow:
         if known is None:
             self._specialised[key] = PENDING
             depth, self._depth = self._depth, self._depth + 1
+            self._followed += 1
             try:
                 frame = self.frames(self, self.scope_of(qualname), {}, recording=False)
                 bind_arguments(frame, node, receiver, call, arguments, keywords)
@@ -414,6 +417,7 @@ class ModuleFlow:
                 known = UNKNOWN
             finally:
                 self._depth = depth
+                self._followed -= 1
             self._specialised[key] = known
         return general if known is PENDING or known.kind is Kind.UNKNOWN else known
 
@@ -469,10 +473,14 @@ def _settled(value: Value) -> bool:
 
 
 def _informative(value: Value) -> bool:
-    return value.kind in (Kind.TENSOR, Kind.DEVICE, Kind.NDARRAY) or (
+    if value.kind is Kind.TENSOR:
+        return value.place is not Place.UNKNOWN
+    return value.kind in (Kind.DEVICE, Kind.NDARRAY) or (
         value.kind is Kind.SEQUENCE and any(map(_informative, value.items or (value.element or UNKNOWN,)))
     )
 
 
 def _signature(value: Value) -> tuple[object, ...]:
-    return (value.kind, value.place, value.rank, value.dtype, value.certainty, value.sure, value.pinned)
+    held = value.items or (() if value.element is None else (value.element,))
+    known = (value.kind, value.place, value.rank, value.dtype, value.certainty, value.sure, value.pinned)
+    return (*known, *map(_signature, held)) if held else known
