@@ -129,6 +129,12 @@ def facts_for(spelling: str) -> tuple[Fact, ...]:
     return tuple(fact for fact in mentioned if spelling in fact.spellings)
 
 
+@cache
+def may_be_reported(spelling: str) -> bool:
+    """Whether some fact about a Python form says that something happens, or is of a rule's interest if nothing does."""
+    return any(fact.event != "none" or fact.rules for fact in facts_for(spelling))
+
+
 def applies(fact: Fact, answers: Callable[[str], bool | None], torch: tuple[int, int] | None) -> bool | None:
     """Whether a fact holds: True, False, or None when that is not known.
 

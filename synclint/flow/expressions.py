@@ -11,7 +11,18 @@ from synclint.flow.calls import evaluate_call
 from synclint.flow.conventions import named_value, value_by_name
 from synclint.flow.dispatch import EVALUATE
 from synclint.flow.iteration import read_contained, read_elements
-from synclint.flow.lattice import HOST, NONE, OBJECT, UNKNOWN, element_of, element_value, item_value, join, join_all
+from synclint.flow.lattice import (
+    HOST,
+    NONE,
+    OBJECT,
+    UNKNOWN,
+    blend,
+    element_of,
+    element_value,
+    item_value,
+    join,
+    join_all,
+)
 from synclint.flow.module_containers import item_of_module
 from synclint.flow.operations import read_number
 from synclint.flow.places import combine, place_of_name
@@ -249,9 +260,7 @@ def binary(frame: Frame, left: Value, right: Value, operator: ast.operator) -> V
         return UNKNOWN
     if left.kind is Kind.HOST and right.kind is Kind.HOST:
         return HOST
-    if left.kind is Kind.DEVICE or right.kind is Kind.DEVICE:
-        return UNKNOWN
-    return UNKNOWN
+    return blend(left, right)
 
 
 def _tensor_result(best: Value, left: Value, right: Value, true_division: bool = False) -> Value:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from synclint.finding import Confidence
 from synclint.flow.origins import element_of as element_origin
+from synclint.flow.origins import mixed
 from synclint.flow.values import Kind, Place, Value
 
 UNKNOWN = Value()
@@ -40,10 +41,18 @@ def join(first: Value, second: Value) -> Value:
     if kind is Kind.SEQUENCE or kind is Kind.MAPPING:
         return _join_containers(first, second)
     if kind is Kind.UNKNOWN:
-        return first if first.place is second.place and first.origin == second.origin else UNKNOWN
+        return first if first.place is second.place and first.origin == second.origin else blend(first, second)
     if kind in (Kind.EXTERNAL, Kind.FUNCTION, Kind.CLASS, Kind.INSTANCE):
         return first if first.ref == second.ref else UNKNOWN
     return first
+
+
+def blend(first: Value, second: Value) -> Value:
+    """Something unknown that depends on two values."""
+    if first.origin is None and second.origin is None:
+        return UNKNOWN
+    origin = mixed(first.origin, second.origin)
+    return first if origin is first.origin and first.kind is Kind.UNKNOWN else Value(origin=origin)
 
 
 def join_all(values: Iterable[Value]) -> Value:
@@ -72,7 +81,7 @@ def _join_kinds(first: Value, second: Value) -> Value:
         return other if other.optional or other.kind is Kind.UNKNOWN else other.replace(optional=True)
     tensor, other = (first, second) if first.kind is Kind.TENSOR else (second, first)
     if tensor.kind is not Kind.TENSOR:
-        return UNKNOWN
+        return blend(first, second)
     # A number on the other path (`total = 0`) does not make the tensor less of one; anything else may.
     limit = Confidence.LIKELY if other.kind is Kind.HOST else Confidence.POSSIBLE
     if tensor.certainty <= limit and not tensor.fresh:

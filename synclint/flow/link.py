@@ -14,7 +14,7 @@ from synclint.finding import Confidence
 from synclint.flow.heat import Heats
 from synclint.flow.lattice import UNKNOWN, item_value, join_all, join_writers
 from synclint.flow.nn_modules import is_nn_module
-from synclint.flow.origins import Attribute, Called, Defined, Element, Held, Named, Origin, Passed, Super
+from synclint.flow.origins import Attribute, Called, Defined, Element, Held, Mixed, Named, Origin, Passed, Super
 from synclint.flow.places import as_device, place_of_name
 from synclint.flow.summary import Call, Summary
 from synclint.flow.values import Kind, Place, Value, Why
@@ -418,6 +418,8 @@ class Linker:
             return self._attribute(self._origin(origin.of, at), origin.name, at)
         if isinstance(origin, Element):
             return self._item(self._origin(origin.of, at), origin.position, at)
+        if isinstance(origin, Mixed):
+            return UNKNOWN
         return self._called(origin, at)
 
     def _called(self, origin: Called, at: _At) -> Value:

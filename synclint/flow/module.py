@@ -18,7 +18,7 @@ from synclint.flow.heat import NO_NAMES, Names
 from synclint.flow.lattice import PENDING, UNKNOWN, item_value, join, join_all, join_writers
 from synclint.flow.loops import Loops
 from synclint.flow.nn_modules import is_nn_module
-from synclint.flow.origins import Attribute, Defined, Held, Named, Origin, Passed, called
+from synclint.flow.origins import Attribute, Defined, Held, Mixed, Named, Origin, Passed, called, decides
 from synclint.flow.parameters import bind_arguments, bind_conventions, in_the_light_of_calls, returned
 from synclint.flow.prospects import ProspectingFrame, Prospects
 from synclint.flow.site import FunctionNode, Scope, Site
@@ -280,7 +280,7 @@ class ModuleFlow:
         if not values:
             nested = self._project.nested(symbol, name)
             result = UNKNOWN if nested is None else Value(Kind.CLASS, ref=nested.symbol)
-        if result.kind is Kind.UNKNOWN and result.origin is None and self.linker is None:
+        if result.kind is Kind.UNKNOWN and not decides(result.origin) and self.linker is None:
             result = result.replace(origin=Attribute(Held(symbol), name))
         if complete:
             self._attributes[key] = result
@@ -376,7 +376,7 @@ class ModuleFlow:
         self, frame: Frame, node: ast.Call, target: Origin, arguments: Sequence[Value], keywords: Mapping[str, Value]
     ) -> None:
         """Keeps what a call passes, for the sake of the function that it calls."""
-        if self.calls is not None and frame.recording:
+        if self.calls is not None and frame.recording and not isinstance(target, Mixed):
             self.calls[node] = Call.of(target, frame.scope.qualname, node, arguments, keywords)
 
     def call(
@@ -436,7 +436,7 @@ def promised(frame: Frame, node: FunctionNode, result: Value) -> Value:
     """What a function returns, in the light of its annotation."""
     declared = annotated(node.returns, frame.module.resolve_annotation)
     if declared.kind is Kind.UNKNOWN:
-        return result if result.origin is not None or result.kind is not Kind.UNKNOWN else declared
+        return result if decides(result.origin) or result.kind is not Kind.UNKNOWN else declared
     if result.kind is declared.kind:
         likely = result.certainty is Confidence.POSSIBLE and declared.certainty is not Confidence.POSSIBLE
         return result.replace(certainty=Confidence.LIKELY) if likely else result

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from synclint.facts import facts_for
+from synclint.facts import facts_for, may_be_reported
 from synclint.finding import Confidence
 from synclint.flow.lattice import UNKNOWN
 from synclint.flow.values import Keywords, Kind, Place, Value, Why
@@ -234,7 +234,7 @@ def read_number(frame: Frame, node: ast.expr, value: Value) -> None:
 
 def may_read(name: str) -> bool:
     """Whether there is anything about a method of tensors that can wait."""
-    return name in _NUMBERS or bool(facts_for(f"Tensor.{name}"))
+    return name in _NUMBERS or may_be_reported(f"Tensor.{name}")
 
 
 def read_sizes(

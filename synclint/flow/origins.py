@@ -68,9 +68,32 @@ class Called(NamedTuple):
     keywords: tuple[tuple[str, Value], ...] = ()
 
 
-Origin: TypeAlias = Named | Defined | Held | Super | Passed | Attribute | Element | Called
+class Mixed(NamedTuple):
+    """Several origins, of what was computed from them: that stays unknown, but it is known whom it depends on."""
+
+    parts: tuple[Origin, ...]
+
+
+Origin: TypeAlias = Named | Defined | Held | Super | Passed | Attribute | Element | Called | Mixed
 
 _DEEPEST = 5
+_MOST_PARTS = 8
+
+
+def mixed(first: Origin | None, second: Origin | None) -> Origin | None:
+    """The origin of what is computed from two values, or is one of the two; None where nothing can be said of it."""
+    one = first.parts if isinstance(first, Mixed) else () if first is None else (first,)
+    two = second.parts if isinstance(second, Mixed) else () if second is None else (second,)
+    added = tuple(part for part in two if part not in one)
+    if isinstance(first, Mixed) and not added:
+        return first
+    parts = one + added
+    return Mixed(parts) if 0 < len(parts) <= _MOST_PARTS else None
+
+
+def decides(origin: Origin | None) -> bool:
+    """Whether following an origin can tell what a value is."""
+    return origin is not None and not isinstance(origin, Mixed)
 
 
 def depth(origin: Origin) -> int:
@@ -84,16 +107,22 @@ def depth(origin: Origin) -> int:
 
 def attribute_of(origin: Origin | None, name: str) -> Origin | None:
     """The origin of an attribute; None where the chain has become too long to mean anything."""
+    if isinstance(origin, Mixed):
+        return origin
     return None if origin is None or depth(origin) > _DEEPEST else Attribute(origin, name)
 
 
 def element_of(origin: Origin | None, index: int | None = None) -> Origin | None:
     """The origin of an element of a container, of the one at an index if that is known."""
+    if isinstance(origin, Mixed):
+        return origin
     return None if origin is None or depth(origin) > _DEEPEST else Element(origin, index)
 
 
 def called(target: Origin, node: ast.Call, arguments: Sequence[Value], keywords: Mapping[str, Value]) -> Origin | None:
     """The origin of what a call returns."""
+    if isinstance(target, Mixed):
+        return target
     if depth(target) > _DEEPEST:
         return None
     plain = arguments if len(arguments) == len(node.args) else ()

@@ -8,7 +8,7 @@ from typing import Any
 
 _ALLOWED = {
     "synclint.finding": {"Applicability", "Confidence", "Direction", "Edit", "Finding", "Fix", "Heat", "Step"},
-    "synclint.flow.origins": {"Attribute", "Called", "Defined", "Element", "Held", "Named", "Passed", "Super"},
+    "synclint.flow.origins": {"Attribute", "Called", "Defined", "Element", "Held", "Mixed", "Named", "Passed", "Super"},
     "synclint.flow.prospects": {"Prospect"},
     "synclint.flow.summary": {"Call", "Summary"},
     "synclint.flow.values": {"Dtype", "Kind", "Place", "Why", "_restored"},

@@ -8,14 +8,15 @@ decide on the accelerator, and if one of these values turns out to be a tensor, 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from synclint.facts import may_be_reported
 from synclint.finding import Confidence, Heat
 from synclint.flow.dispatch import EVALUATE
 from synclint.flow.frame import Frame
-from synclint.flow.origins import Attribute, Called, Element, Origin
-from synclint.flow.values import Kind, Value
+from synclint.flow.origins import Attribute, Called, Element, Mixed, Origin
+from synclint.flow.values import Kind, Place, Value
 from synclint.index.build import FUNCTION
 from synclint.index.records import Symbol
 
@@ -32,12 +33,12 @@ Standing = tuple[bool, bool]
 class Prospect(NamedTuple):
     """What is known of a function that may have a site.
 
-    ``confidence`` is that of the surest site that it has anyway, None where it has none. ``origins`` decide whether it
-    has others. ``numbers``: a number or a list among them would be enough. ``standing`` is what the file alone
-    says of its class (see ``standing_of``); ``loops``: a loop over data makes a part of it hot.
+    ``facts``: the ids of the facts about the sites that it has anyway, with the confidence of the surest of each.
+    ``origins`` decide whether it has others. ``numbers``: a number or a list among them would be enough. ``standing``
+    is what the file alone says of its class; ``loops``: a loop over data makes a part of it hot.
     """
 
-    confidence: Confidence | None
+    facts: dict[str, Confidence]
     origins: tuple[Origin, ...]
     numbers: bool
     standing: Standing
@@ -69,30 +70,31 @@ class Prospects:
 class _Seen:
     """What was met in one function. ``all`` are the origins of all values that were met."""
 
-    __slots__ = ("all", "confidence", "emits", "numbers", "open", "standing", "suspects")
+    __slots__ = ("all", "facts", "numbers", "open", "standing", "suspects")
 
     def __init__(self) -> None:
-        self.confidence: Confidence | None = None
+        self.facts: dict[str, Confidence] = {}
         self.suspects: dict[int, Origin] = {}
         self.all: dict[int, Origin] = {}
         self.open = False  # something is suspect that was computed from other values
         self.numbers = False
-        self.emits = False
         self.standing: Standing = (False, False)
 
     @property
     def any(self) -> bool:
-        return self.emits or self.open or bool(self.suspects)
+        return self.open or bool(self.suspects) or bool(self.facts)
 
     def prospect(self, loops: bool) -> Prospect:
-        decisive = self.all if self.emits or self.open else self.suspects
+        decisive = self.all if self.open else self.suspects
         origins = tuple(dict.fromkeys(decisive.values()))
-        return Prospect(self.confidence, origins, self.numbers, self.standing, loops)
+        return Prospect(self.facts, origins, self.numbers, self.standing, loops)
 
 
-def worth_interpreting(place: InProject, coldest: Heat, minimum: Confidence) -> frozenset[str] | None:
-    """The functions of a file that may have sites which are hot and sure enough, in the light of its project; None
-    where that is not known of the file."""
+def worth_interpreting(
+    place: InProject, claimed: Container[str], coldest: Heat, minimum: Confidence
+) -> frozenset[str] | None:
+    """The functions of a file that may have sites of ``claimed`` facts which are hot and sure enough, in the light of
+    its project; None where that is not known of the file."""
     prospects = place.linker.prospects(place.path)
     if prospects is None or place.heats is None:
         return None
@@ -100,12 +102,14 @@ def worth_interpreting(place: InProject, coldest: Heat, minimum: Confidence) -> 
         name
         for name, prospect in prospects.items()
         if (prospect.loops or place.heats.hottest(Symbol(place.path, name)) >= coldest)
-        and _may_have_sites(place, name, prospect, minimum)
+        and _may_have_sites(place, name, prospect, claimed, minimum)
     )
 
 
-def _may_have_sites(place: InProject, name: str, prospect: Prospect, minimum: Confidence) -> bool:
-    if prospect.confidence is not None and prospect.confidence >= minimum:
+def _may_have_sites(
+    place: InProject, name: str, prospect: Prospect, claimed: Container[str], minimum: Confidence
+) -> bool:
+    if any(fact in claimed and confidence >= minimum for fact, confidence in prospect.facts.items()):
         return True
     linker = place.linker
     owner = Symbol(place.path, name).owner
@@ -142,7 +146,7 @@ class ProspectingFrame(Frame):
         for value in values:
             if value.origin is not None:
                 self.seen.suspects[id(value.origin)] = value.origin
-            elif value.kind is Kind.UNKNOWN:
+            elif value.kind is Kind.UNKNOWN or (value.kind is Kind.TENSOR and value.place is Place.UNKNOWN):
                 self.seen.open = True
             elif value.items is not None:
                 self.suspect(*value.items)
@@ -155,8 +159,8 @@ class ProspectingFrame(Frame):
 
     def suspect_write(self, container: Value, *values: Value) -> None:
         if container.kind is Kind.TENSOR and self.recording:
-            if any(map(is_open, values)):
-                self.seen.emits = self.seen.numbers = True
+            self.suspect(container, *values)
+            self.seen.numbers |= any(map(is_open, values))
         elif is_open(container):
             self.suspect(container, *values)
 
@@ -170,14 +174,13 @@ class ProspectingFrame(Frame):
         context: str = "",
         limit: Confidence = Confidence.CERTAIN,
     ) -> None:
-        if not self.recording or self.allowed or self.meant:
+        if not self.recording or self.allowed or self.meant or not may_be_reported(operation):
             return
         seen = self.seen
-        seen.emits = True
+        self.suspect(*operands.values())
         seen.numbers |= any(map(is_open, operands.values()))
-        for _, confidence in self.holding(operation, operands, flags or {}, limit):
-            if seen.confidence is None or confidence > seen.confidence:
-                seen.confidence = confidence
+        for fact, confidence in self.holding(operation, operands, flags or {}, limit):
+            seen.facts[fact.id] = max(confidence, seen.facts.get(fact.id, confidence))
 
 
 def is_open(value: Value) -> bool:
@@ -218,3 +221,5 @@ def parts_of(origin: Origin) -> Iterator[Origin]:
             pending.append(part.target)
             values = [*part.arguments, *(value for _, value in part.keywords)]
             pending += [value.origin for value in values if value.origin is not None]
+        elif isinstance(part, Mixed):
+            pending += part.parts

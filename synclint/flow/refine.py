@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from synclint.finding import Confidence
 from synclint.flow.annotations import annotated
 from synclint.flow.lattice import HOST, NONE, UNKNOWN
+from synclint.flow.origins import decides
 from synclint.flow.places import place_of_name
 from synclint.flow.values import Kind, Place, Value, Why
 from synclint.index.names import dotted_name
@@ -158,7 +159,7 @@ def _refine_isinstance(frame: Frame, subject: ast.expr, classes: ast.expr, outco
             _set(frame, subject, Value(Kind.NDARRAY))
         elif len(parts) == 1 and value.kind in (Kind.UNKNOWN, Kind.INSTANCE, Kind.MODULE, Kind.OBJECT):
             known = annotated(parts[0], frame.module.resolve_annotation)
-            if known.kind in (Kind.INSTANCE, Kind.MODULE) or known.origin is not None:
+            if known.kind in (Kind.INSTANCE, Kind.MODULE) or decides(known.origin):
                 _set(frame, subject, known)
 
 

@@ -114,7 +114,7 @@ def check_source(
     if place is not None and known:
         from synclint.flow.prospects import worth_interpreting
 
-        asked = worth_interpreting(place, coldest, minimum)
+        asked = worth_interpreting(place, claims, coldest, minimum)
         if asked is not None and not asked:
             return []
     from synclint.flow.module import analyse
