@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from synclint.flow.summary import Summary
 
 
+_MANY = 100  # names that are asked for one by one, before all are loaded
+
+
 def place_of(
     store: str, root: str, path: str, module: str, names: tuple[tuple[str, ...], tuple[str, ...]]
 ) -> InProject:
@@ -54,6 +57,8 @@ class _Links:
         self._root = root
         self._records: dict[str, ModuleRecord | None] = {}
         self._summaries: dict[str, Summary | None] = {}
+        self._names_asked = 0
+        self._all_callers: dict[str, list[str]] | None = None
         self._files = {path: known for path, known in store.files().items() if side_folder(path) in ("", side)}
         packages = Packages(self._files)
         self._heats: dict[Names, StoredHeats] = {}
@@ -88,8 +93,11 @@ class _Links:
             self._records[path], self._summaries[path] = load(entry.record), load(entry.summary)
 
     def _callers(self, name: str) -> list[str]:
+        self._names_asked += 1
         try:
-            found = self._store.callers(name)
+            if self._names_asked == _MANY:
+                self._all_callers = self._store.all_callers()
+            found = self._store.callers(name) if self._all_callers is None else self._all_callers.get(name, [])
         except sqlite3.DatabaseError:
             discard(self._store.path)
             summaries = [(path, self._summary(path)) for path in sorted(self._files)]

@@ -69,9 +69,10 @@ class Source:
         self.data = data
         self.encoding = encoding
         self.bom = bom
+        self.parsed_before = False  # then nothing in it is nested too deeply
         self._original: bytes | None = None  # only where decoding cannot be undone
 
-    @property
+    @cached_property
     def digest(self) -> bytes:
         """What tells this text from any other."""
         return blake2b(self.data, digest_size=16).digest()
@@ -165,7 +166,7 @@ class Source:
             raise SourceError(self.path, 1, 1, _TOO_DEEP) from error
         except ValueError as error:
             raise SourceError(self.path, 1, 1, f"cannot be parsed: {error}") from error
-        deep = _too_deep(tree, self)
+        deep = None if self.parsed_before else _too_deep(tree, self)
         if deep is not None:
             raise SourceError(self.path, *self.position(self.offset(deep.lineno, deep.col_offset)), _TOO_DEEP)
         return tree

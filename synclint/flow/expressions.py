@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from synclint.finding import Confidence
@@ -122,9 +123,12 @@ def bind_target(frame: Frame, target: ast.expr, value: Value) -> None:
 
 
 def _constant(frame: Frame, node: ast.Constant) -> Value:
-    if node.value is None:
-        return NONE
-    return Value(Kind.HOST, const=node.value, dtype=_DTYPES.get(type(node.value)))
+    return NONE if node.value is None else _literal(node.value)
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _literal(value: object) -> Value:
+    return Value(Kind.HOST, const=value, dtype=_DTYPES.get(type(value)))
 
 
 def _name(frame: Frame, node: ast.Name) -> Value:

@@ -70,7 +70,10 @@ class ModuleFlow:
         self.place = place
         self.path = path or source.path
         self.tree = source.tree
-        self.record = build(self.path, self.tree, name)
+        read = None
+        if place is not None and place.digest == source.digest:
+            read = place.linker.project.record(path)
+        self.record = build(self.path, self.tree, name) if read is None else read
         self.wanted = wanted
         self.torch = torch or ASSUMED_TORCH
         self.heat = FileHeat(self, None if place is None else place.heats, names)

@@ -172,6 +172,13 @@ class Store:
         rows = self._connection.execute("SELECT DISTINCT path FROM calls WHERE name = ? ORDER BY path", (name,))
         return [path for (path,) in rows]
 
+    def all_callers(self) -> dict[str, list[str]]:
+        """The files with a call by each name, sorted."""
+        found: dict[str, list[str]] = {}
+        for name, path in self._connection.execute("SELECT name, path FROM calls ORDER BY name, path"):
+            found.setdefault(name, []).append(path)
+        return found
+
     def owners(self, name: str) -> list[tuple[str, str]]:
         """(path, class) of every class with an attribute of this name, sorted."""
         rows = self._connection.execute("SELECT path, class FROM owners WHERE name = ? ORDER BY path, class", (name,))

@@ -100,23 +100,23 @@ def check_source(
 
     Raises SourceError when the file cannot be parsed.
     """
-    known = place is not None and place.digest == source.digest
-    if not may_wait(source.data):
-        if not known:
-            source.check_syntax()  # a file that cannot be parsed is reported whatever is in it
-        return []
     claims = claims_of(rules)
     # What a suppression comment may be there for must be found, wherever the cut-offs are.
     suppressions = _may_suppress(source.data.lower())
     minimum = Confidence.POSSIBLE if suppressions else settings.confidence
     coldest = Heat.COLD if suppressions else settings.heat
     asked = None
-    if place is not None and known:
+    if place is not None and place.digest == source.digest:
         from synclint.flow.prospects import worth_interpreting
 
+        source.parsed_before = True
         asked = worth_interpreting(place, claims, coldest, minimum)
         if asked is not None and not asked:
             return []
+    if not may_wait(source.data):
+        if not source.parsed_before:
+            source.check_syntax()  # a file that cannot be parsed is reported whatever is in it
+        return []
     from synclint.flow.module import analyse
     from synclint.lint.file import FileFacts
 
