@@ -422,7 +422,10 @@ class ModuleFlow:
                 self._depth = depth
                 self._followed -= 1
             self._specialised[key] = known
-        return general if known is PENDING or known.kind is Kind.UNKNOWN else known
+        if known is PENDING or known.kind is Kind.UNKNOWN:
+            return general
+        placed = general.place is not Place.UNKNOWN and general.sure is not Confidence.POSSIBLE
+        return general if placed and known.kind is Kind.TENSOR and known.place is Place.UNKNOWN else known
 
 
 def _project(path: str, record: ModuleRecord, source: Source, place: InProject | None) -> Project:
@@ -476,9 +479,7 @@ def _settled(value: Value) -> bool:
 
 
 def _informative(value: Value) -> bool:
-    if value.kind is Kind.TENSOR:
-        return value.place is not Place.UNKNOWN
-    return value.kind in (Kind.DEVICE, Kind.NDARRAY) or (
+    return value.kind in (Kind.TENSOR, Kind.DEVICE, Kind.NDARRAY) or (
         value.kind is Kind.SEQUENCE and any(map(_informative, value.items or (value.element or UNKNOWN,)))
     )
 

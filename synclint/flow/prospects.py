@@ -179,7 +179,10 @@ class ProspectingFrame(Frame):
         seen = self.seen
         self.suspect(*operands.values())
         seen.numbers |= any(map(is_open, operands.values()))
+        some = any(map(is_open, operands.values()))
         for fact, confidence in self.holding(operation, operands, flags or {}, limit):
+            if some:  # what is found out may make it as sure as anything
+                confidence = Confidence.CERTAIN
             seen.facts[fact.id] = max(confidence, seen.facts.get(fact.id, confidence))
 
 
