@@ -553,3 +553,41 @@ def test_a_closed_pipe_is_no_traceback() -> None:
     done = subprocess.run(["sh", "-c", script], env=environment, capture_output=True, text=True, check=False)
     assert done.stdout
     assert "Traceback" not in done.stderr
+
+
+LEAVING = """
+import atexit, sys
+from synclint import cli
+from synclint.__main__ import run
+
+class Loud:
+    def __del__(self):
+        print("freed")
+
+kept = Loud()
+atexit.register(print, "other handlers run")
+cli.main = {main}
+import synclint.__main__
+synclint.__main__.main = cli.main
+run()
+"""
+
+
+@pytest.mark.parametrize(
+    ("main", "status"),
+    [
+        ("lambda: 0", 0),
+        ("lambda: 1", 1),
+        ("lambda: sys.exit(2)", 2),
+        ("lambda: sys.exit()", 0),
+        ("lambda: sys.exit('words')", 1),
+        ("lambda: 1 / 0", 1),
+    ],
+)
+def test_leaving_keeps_the_status_and_what_is_to_be_done_then(main: str, status: int) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", LEAVING.format(main=main)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == status
+    assert done.stdout == "other handlers run\n"  # and what is in memory is not freed
+    assert ("ZeroDivisionError" in done.stderr) == ("/" in main)

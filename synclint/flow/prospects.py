@@ -8,10 +8,10 @@ decide on the accelerator, and if one of these values turns out to be a tensor, 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from synclint.facts import may_be_reported
+from synclint.facts import is_of_interest, may_be_reported
 from synclint.finding import Confidence, Heat
 from synclint.flow.dispatch import EVALUATE
 from synclint.flow.frame import Frame
@@ -91,12 +91,12 @@ class _Seen:
 
 
 def worth_interpreting(
-    place: InProject, claimed: Container[str], coldest: Heat, minimum: Confidence
+    place: InProject, claimed: Collection[str], coldest: Heat, minimum: Confidence
 ) -> frozenset[str] | None:
     """The functions of a file that may have sites of ``claimed`` facts which are hot and sure enough, in the light of
-    its project; None where that is not known of the file."""
+    its project; None where that is not known of the file, or a fact is claimed that was not looked for."""
     prospects = place.linker.prospects(place.path)
-    if prospects is None or place.heats is None:
+    if prospects is None or place.heats is None or not all(map(is_of_interest, claimed)):
         return None
     return frozenset(
         name
