@@ -557,37 +557,38 @@ def test_a_closed_pipe_is_no_traceback() -> None:
 
 LEAVING = """
 import atexit, sys
-from synclint import cli
-from synclint.__main__ import run
+import synclint.__main__ as entry
 
 class Loud:
     def __del__(self):
         print("freed")
 
 kept = Loud()
-atexit.register(print, "other handlers run")
-cli.main = {main}
-import synclint.__main__
-synclint.__main__.main = cli.main
-run()
+
+def main():
+    atexit.register(print, "handlers run")
+    {body}
+
+entry.main = main
+entry.run()
 """
 
 
 @pytest.mark.parametrize(
-    ("main", "status"),
+    ("body", "status"),
     [
-        ("lambda: 0", 0),
-        ("lambda: 1", 1),
-        ("lambda: sys.exit(2)", 2),
-        ("lambda: sys.exit()", 0),
-        ("lambda: sys.exit('words')", 1),
-        ("lambda: 1 / 0", 1),
+        ("return 0", 0),
+        ("return 1", 1),
+        ("sys.exit(2)", 2),
+        ("sys.exit()", 0),
+        ("sys.exit('words')", 1),
+        ("1 / 0", 1),
     ],
 )
-def test_leaving_keeps_the_status_and_what_is_to_be_done_then(main: str, status: int) -> None:
+def test_leaving_keeps_the_status_and_what_is_to_be_done_then(body: str, status: int) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", LEAVING.format(main=main)]
+    command = [sys.executable, "-c", LEAVING.format(body=body)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == status
-    assert done.stdout == "other handlers run\n"  # and what is in memory is not freed
-    assert ("ZeroDivisionError" in done.stderr) == ("/" in main)
+    assert done.stdout == "handlers run\n"  # and what is in memory is not freed
+    assert ("ZeroDivisionError" in done.stderr) == ("/" in body)
