@@ -369,6 +369,100 @@ def test_functions_that_outlive_the_one_around_them_are_not_cold_with_it(tmp_pat
     }
 
 
+def test_functions_that_stay_in_the_one_around_them_are_as_hot_as_it(tmp_path: Path) -> None:
+    files = {
+        "a.py": """
+            class Runner:
+                def __init__(self, plans):
+                    def plan():  # plan is made
+                        return helper()
+                    def replay():
+                        step()
+                        return READ
+                    def step():
+                        return READ
+                    # what plan makes
+                    self._plan = plan
+                    self._replay = replay
+                    self.kept = [self._plan() for _ in plans]
+                def run(self):
+                    return self._replay()
+            def helper():
+                return READ
+        """
+    }
+    assert heats(project(tmp_path, files)) == {
+        "helper": "cold",
+        "Runner.__init__.<locals>.replay": "warm",
+        "Runner.__init__.<locals>.step": "warm",
+    }
+
+
+def test_what_is_handed_on_by_loading_is_cold(tmp_path: Path) -> None:
+    files = {
+        "a.py": """
+            def get_weight_loader(layer):
+                def convert():
+                    return READ
+                def load():
+                    helper()
+                    return convert()
+                return load
+            def wrap(method):
+                def process_weights_after_loading(layer):
+                    from b import repack
+                    repack()
+                    return READ
+                method.process = process_weights_after_loading
+            def helper():
+                return READ
+        """,
+        "b.py": """
+            def repack():
+                return READ
+        """,
+    }
+    assert set(heats(project(tmp_path, files)).values()) == {"cold"}
+
+
+def test_what_runs_between_steps_is_cold_unless_a_hot_function_calls_it(tmp_path: Path) -> None:
+    names = "retry wake_up update_weights checkpoint_prepare_state run_daemon _finalize_moe_weights reset_buffer_cache"
+    calm = "".join(f"def {name}():\n    READ\n" for name in names.split())
+    busy = "def empty_cache():\n    READ\ndef forward():\n    empty_cache()\n"
+    found = heats(project(tmp_path, {"a.py": calm + busy}))
+    assert found == {**dict.fromkeys(names.split(), "cold"), "empty_cache": "hot"}
+
+
+def test_files_of_loading_and_of_measurements_are_cold_unless_a_hot_function_calls_them(tmp_path: Path) -> None:
+    code = "def forward():\n    return READ\ndef pack():\n    return READ\n"
+    files = {
+        "pkg/benchmarks/stream.py": code,
+        "pkg/weight_transfer/packed.py": code,
+        "pkg/runner.py": "from pkg.weight_transfer.packed import pack\ndef execute_model():\n    pack()\n",
+    }
+    found = {(Path(one.path).parent.name, one.scope): one.heat.name.lower() for one in lint(project(tmp_path, files))}
+    assert found == {
+        ("benchmarks", "forward"): "cold",
+        ("benchmarks", "pack"): "cold",
+        ("weight_transfer", "forward"): "cold",
+        ("weight_transfer", "pack"): "hot",
+    }
+
+
+def test_what_is_called_where_waits_are_allowed_may_wait(tmp_path: Path) -> None:
+    code = """
+        def forward():
+            with gpu_sync_allowed():
+                helper()
+            other()
+        def helper():
+            READ
+        def other():
+            READ
+    """
+    assert heats(project(tmp_path, {"a.py": code})) == {"helper": "cold", "other": "hot"}
+
+
 def test_heat_does_not_depend_on_what_is_linted_or_on_the_number_of_jobs(tmp_path: Path) -> None:
     files = {
         f"m{i}.py": f"import m{i + 1}\ndef step_{i}():\n    m{i + 1}.step_{i + 1}()\n    READ\n" for i in range(80)
@@ -411,6 +505,18 @@ REGIONS = {
     "after a part that runs once": (
         "if x:\n    if self.table is not None:\n        return\n    self.table = 1\nREAD", "hot",
         "runs for every step"),
+    "once, by the name of a flag": (
+        "if not x.ctx.is_initialized:\n    READ", "cold", "until `x.ctx.is_initialized` is set"),
+    "once, after a flag": ("if x.initialized:\n    return\nREAD", "cold", "runs once, until `x.initialized` is set"),
+    "a flag of something else": ("if not dist.is_initialized():\n    READ", "hot", "runs for every step"),
+    "once for each key": (
+        "if n not in self._plans:\n    self._plans[n] = READ", "cold", "runs once for each key of `self._plans`"),
+    "once for each key, asked for": (
+        "plan = pools.get(n)\nif plan is None:\n    plan = READ\n    self.pools[n] = plan", "cold",
+        "for each key of `self.pools`"),
+    "each key of a local": ("if n not in plans:\n    plans[n] = READ", "hot", "runs for every step"),
+    "each key of a cache of keys": (
+        "if n not in self.key_cache:\n    self.key_cache[n] = READ", "hot", "runs for every step"),
     "set elsewhere as well": ("if self.reset is None:\n    self.reset = READ", "hot", "runs for every step"),
     "not set there": ("if self.table is None:\n    READ", "hot", "runs for every step"),
     "logging": ("if logger.isEnabledFor(10):\n    READ", "cold", "where the level of logging asks for it"),

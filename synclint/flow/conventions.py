@@ -88,6 +88,11 @@ _FROZEN = re.compile(
     r"|^_?(?:test|warm_?up|dummy|profile|benchmark|process_weights|create_weights|init_weights?|dequantize_weights|"
     r"convert_weights?|convert_checkpoint\w*|capture)(?:_|$)|_(?:dummy|warmup|warm_up|profile)_?"
 )
+# What is defined in a function of such a name runs no more often than it, wherever it is handed to.
+_LENDS_ITS_HEAT = re.compile(
+    r"^_?(?:test|warm_?up|dummy|profile|benchmark|process_weights|create_weights|init_weights?|dequantize_weights|"
+    r"convert_weights?|convert_checkpoint|load_(?:model|weights?|checkpoint))(?:_|$)|weight_loader"
+)
 # Cold, or warm if something hot calls them.
 _COLD = re.compile(
     r"^(?:__init__|__new__|__post_init__)$|^_?(?:(?:load|save)(?!_(?:kv|layer|cache|block|slot|token))|export|"
@@ -97,7 +102,18 @@ _COLD = re.compile(
 _COOL = re.compile(
     r"^_?(?:init|initialize|setup|register|build_model|quantize|convert_hf|download|"
     r"parse_args|add_(?:cli_)?arg\w*|from_config|from_file|push_to_hub|create_optimizer|configure_optimizers|"
-    r"resize_token_embeddings|on_(?:train|fit|init)_(?:begin|start|end))(?:_|$)"
+    r"resize_token_embeddings|on_(?:train|fit|init)_(?:begin|start|end)|run_(?:daemon|server)|"
+    r"sleep|wake_?up|unload|reload|release|discard|dispose|offload_model|"
+    r"retry|recover|restart|reconfigure|re_?init\w*|rollback|abort|"
+    r"(?:update|sync|send|receive|recv|transfer|broadcast|push|pull|reshard|export|finali[sz]e|repack|shuffle|swizzle|"
+    r"prepack|permute|requantize)_(?:\w+_)?weights?|checkpoint_(?:prepare|restore|save|load)|empty_cache|"
+    r"reset_\w*(?:cache|memory|stats))(?:_|$)"
+    r"|^\w*memory_(?:usage|stats|info|summary|snapshot)$|\w_main$"
+)
+# Files whose functions are cold unless something hot calls them.
+_RARE_FILE = re.compile(
+    r"(?:^|/)(?:benchmarks?|elastic\w*|weight_(?:transfer|sync|update|cache|loading|utils)|model_loaders?|"
+    r"(?:dist(?:ributed)?_)?checkpoints?)/|(?:^|/)(?:convert_\w+|weight_utils|\w*benchmark)\.py$"
 )
 _OTHER_LOADER = re.compile(r"weight|model|config|lora|state|param|tensor|image|file|adapter")
 
@@ -220,6 +236,12 @@ def is_cool(name: str) -> bool:
     return _COOL.search(name) is not None
 
 
+@lru_cache(maxsize=16384)
+def is_rare_file(path: str) -> bool:
+    """Whether what a file is for, by its path, happens between steps: loading, conversion, measurements."""
+    return _RARE_FILE.search(path) is not None
+
+
 @lru_cache(maxsize=65536)
 def is_cold(name: str) -> bool:
     """Whether a function of this name is cold, or warm if something hot calls it."""
@@ -230,6 +252,12 @@ def is_cold(name: str) -> bool:
 def is_frozen(name: str) -> bool:
     """Whether a function of this name is cold, whoever calls it."""
     return _FROZEN.search(name) is not None
+
+
+@lru_cache(maxsize=4096)
+def lends_its_heat(name: str) -> bool:
+    """Whether what a function of this name defines is as cold as the function, even if it is handed to others."""
+    return _LENDS_ITS_HEAT.search(name) is not None
 
 
 def is_compiler(decorator: str) -> bool:

@@ -21,6 +21,11 @@ _INTERVAL = re.compile(r"log|print|save|eval|check|freq|interval|every|period|re
 _RARE = 10  # once in as many steps is no longer each step
 _LEVELS = frozenset(("debug", "info", "warning", "error", "critical", "isEnabledFor", "getEffectiveLevel"))
 _LOGGING = "only runs where the level of logging asks for it"
+_STARTED = re.compile(r"(?:^|_)(?:initiali[sz]ed|inited|warmed_up)$")
+# Not of keys and values: these caches are filled with every step.
+_KEPT = re.compile(
+    r"^(?!.*(?:kv_|key_|value_|layer)).*(?:caches?|cached|pools?|memo|plans?|kernels?|compiled|buffers?)(?:$|_)"
+)
 _COUNTS_STEPS = re.compile(r"(?:^|_)(?:step|steps|iter|iters|iteration|epoch)$")
 
 
@@ -49,6 +54,17 @@ def branches(node: ast.If, method: Method | None) -> Branches:
         rare = _rare(test, negative)
         if rare is not None:
             return Branches(Region(*rare, node.lineno))
+        kept = _kept_by_key(node, test, negative)
+        if kept is not None:
+            return kept
+        flag = _start_flag(test)
+        if flag:
+            start = Region(Heat.COLD, f"runs once, until `{flag}` is set", node.lineno)
+            if negative:
+                return Branches(start)
+            if node.test is test:
+                ends = not node.orelse and _leaves(node.body)
+                return Branches(other=start, after=start if ends else None)
         guarded = _guarded(test, negative) if method is not None else None
         if method is None or guarded is None:
             continue
@@ -139,7 +155,56 @@ def _rare_turn(test: ast.BinOp) -> tuple[Heat, str] | None:
     return Heat.COLD, f"runs once in `{interval}` steps"
 
 
+# ---------------------------------------------------------------------- what runs once for each key
+
+
+def _kept_by_key(node: ast.If, test: ast.expr, negative: bool) -> Branches | None:
+    """``if key not in self._plans: self._plans[key] = ...`` and ``if plan is None: cls.plans[key] = plan = ...``."""
+    missing = _missing(test, negative)
+    if missing is None:
+        return None
+    for statement in [one for one in flat(node.body) if isinstance(one, ast.Assign)]:
+        for target in statement.targets:
+            if isinstance(target, ast.Subscript) and _keeps(target.value) and _fills(missing, target, statement):
+                text = f"runs once for each key of `{ast.unparse(target.value)}`"
+                return Branches(Region(Heat.COLD, text, node.lineno))
+    return None
+
+
+def _missing(test: ast.expr, negative: bool) -> ast.expr | None:
+    """What a condition finds a key missing in, or the variable that it finds to be None."""
+    if not isinstance(test, ast.Compare) or len(test.ops) != 1:
+        return None
+    operator, right = test.ops[0], test.comparators[0]
+    if isinstance(operator, (ast.In, ast.NotIn)):
+        return right if isinstance(operator, ast.In) is negative else None
+    is_none = isinstance(operator, ast.Is) and isinstance(right, ast.Constant) and right.value is None
+    return test.left if is_none and not negative and isinstance(test.left, ast.Name) else None
+
+
+def _fills(missing: ast.expr, target: ast.Subscript, statement: ast.Assign) -> bool:
+    """Whether an assignment to an item puts there what was missing."""
+    if ast.dump(missing) == ast.dump(target.value):
+        return True
+    return isinstance(missing, ast.Name) and missing.id in (
+        getattr(one, "id", "") for one in (statement.value, *statement.targets)
+    )
+
+
+def _keeps(node: ast.expr) -> bool:
+    """Whether something is kept for good, by its name: an attribute or a variable of the module."""
+    if isinstance(node, ast.Attribute):
+        return isinstance(node.value, ast.Name) and _KEPT.search(node.attr) is not None
+    return isinstance(node, ast.Name) and node.id.isupper() and _KEPT.search(node.id.lower()) is not None
+
+
 # ---------------------------------------------------------------------- what runs once
+
+
+def _start_flag(test: ast.expr) -> str:
+    """The name of a flag that says whether something has been initialized; empty if a condition is no such."""
+    name = dotted_name(test) or ""
+    return name if _STARTED.search(name.rpartition(".")[2]) else ""
 
 
 def _guarded(test: ast.expr, negative: bool) -> tuple[str, bool] | None:

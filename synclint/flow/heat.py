@@ -13,10 +13,11 @@ from typing import NamedTuple
 
 from synclint.finding import Heat
 from synclint.flow.callgraph import CallGraph, Edge, Node
-from synclint.flow.conventions import is_cold, is_cool, is_frozen, is_hot
+from synclint.flow.conventions import is_cold, is_cool, is_frozen, is_hot, is_rare_file, lends_its_heat
 from synclint.flow.outline import keeps_its_result
 from synclint.index.packages import module_name
 from synclint.index.records import Symbol
+from synclint.index.sides import is_side_file
 
 
 def stays_cold(qualname: str) -> bool:
@@ -120,9 +121,11 @@ class _Spread:
                 self.heats.setdefault(node, UNKNOWN)
 
     def _natural(self, node: Node) -> tuple[_Nature, str]:
+        symbol = node.symbol
+        if node.inner and lends_its_heat(symbol.owner.name):
+            return _Nature.FROZEN, f"`{symbol.owner.name}` does not run for every step, nor does what it defines"
         if node.anyone or node.inner:
             return _Nature.PLAIN, ""
-        symbol = node.symbol
         name = symbol.name
         if self._cold_functions.match(symbol):
             return _Nature.FROZEN, f"`{symbol.qualname}` is cold: the configuration says so"
@@ -134,6 +137,8 @@ class _Spread:
             return _Nature.FROZEN, f"`{name}` does not run for every step"
         if is_cold(name):
             return _Nature.COLD, ""
+        if is_rare_file(symbol.path) and not is_side_file(symbol.path):
+            return _Nature.COOL, ""
         if is_hot(name, symbol.owner.qualname):
             return _Nature.HOT, f"`{symbol.qualname}` runs for every step"
         return (_Nature.COOL if is_cool(name) else _Nature.PLAIN), ""
