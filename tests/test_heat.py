@@ -449,20 +449,6 @@ def test_files_of_loading_and_of_measurements_are_cold_unless_a_hot_function_cal
     }
 
 
-def test_what_is_called_where_waits_are_allowed_may_wait(tmp_path: Path) -> None:
-    code = """
-        def forward():
-            with gpu_sync_allowed():
-                helper()
-            other()
-        def helper():
-            READ
-        def other():
-            READ
-    """
-    assert heats(project(tmp_path, {"a.py": code})) == {"helper": "cold", "other": "hot"}
-
-
 def test_heat_does_not_depend_on_what_is_linted_or_on_the_number_of_jobs(tmp_path: Path) -> None:
     files = {
         f"m{i}.py": f"import m{i + 1}\ndef step_{i}():\n    m{i + 1}.step_{i + 1}()\n    READ\n" for i in range(80)

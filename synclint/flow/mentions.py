@@ -275,7 +275,7 @@ def _parts(
             yield from _part(statement.body, loops.region(statement), method, loops)
             yield from _parts(statement.orelse, method, loops)
         elif isinstance(statement, (ast.With, ast.AsyncWith)):
-            yield from _part(statement.body, regions.allowed(statement), method, loops)
+            yield from _parts(statement.body, method, loops)
         elif isinstance(statement, ast.Match):
             for case in statement.cases:
                 yield from _parts(case.body, method, loops)

@@ -8,7 +8,6 @@ from typing import NamedTuple
 from synclint.finding import Heat
 from synclint.index.names import dotted_name
 
-_ALLOWS_WAITS = frozenset(("gpu_sync_allowed", "allow_sync"))
 _PART_OF_A_LOOP = frozenset(("StopIteration", "StopAsyncIteration", "Empty", "GeneratorExit"))
 
 
@@ -42,20 +41,6 @@ def context(dotted: str, line: int) -> Region | None:
     if dotted not in ("torch.cuda.graph", "torch.cuda.graphs.graph"):
         return None
     return Region(Heat.HOT, "is captured into a CUDA graph, where a wait is an error", line, firm=True)
-
-
-def allows_waits(dotted: str) -> bool:
-    """Whether waits are meant to happen within a context manager that is called by this name."""
-    return dotted.rpartition(".")[2] in _ALLOWS_WAITS
-
-
-def allowed(node: ast.With | ast.AsyncWith) -> Region | None:
-    """The region of a ``with`` within which waits are meant to happen."""
-    for item in node.items:
-        call = item.context_expr
-        if isinstance(call, ast.Call) and allows_waits(dotted_name(call.func) or ""):
-            return Region(Heat.COLD, "runs where waits are allowed", node.lineno)
-    return None
 
 
 class DebugMode(NamedTuple):

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 _ROUNDS = 4  # of a loop, before what still changes is given up
 
+#: Context managers inside which waits are meant to happen.
+_ALLOWS_WAITS = frozenset(("gpu_sync_allowed", "allow_sync"))
+
 
 def _assign(frame: Frame, node: ast.Assign) -> None:
     value = frame.value(node.value)
@@ -216,7 +219,7 @@ def _with(frame: Frame, node: ast.With | ast.AsyncWith) -> None:
         value = frame.value(item.context_expr)
         name = dotted_name(item.context_expr.func) if isinstance(item.context_expr, ast.Call) else None
         if name is not None:
-            if regions.allows_waits(name):
+            if name.rpartition(".")[2] in _ALLOWS_WAITS:
                 frame.allowed += 1
             frame.region = innermost(frame.region, regions.context(frame.module.external(name), node.lineno))
         if value.kind is Kind.DEVICE:
