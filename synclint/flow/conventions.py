@@ -108,7 +108,7 @@ _COOL = re.compile(
     r"(?:update|sync|send|receive|recv|transfer|broadcast|push|pull|reshard|export|finali[sz]e|repack|shuffle|swizzle|"
     r"prepack|permute|requantize)_(?:\w+_)?weights?|checkpoint_(?:prepare|restore|save|load)|empty_cache|"
     r"reset_\w*(?:cache|memory|stats))(?:_|$)"
-    r"|^\w*memory_(?:usage|stats|info|summary|snapshot)$|\w_main$"
+    r"|^\w*memory_(?:usage|stats|info|summary|snapshot|breakdown)$|\w_main$"
 )
 # Files whose functions are cold unless something hot calls them.
 _RARE_FILE = re.compile(
