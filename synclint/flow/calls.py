@@ -19,6 +19,7 @@ from synclint.flow.module_containers import CONTAINERS, method_of_container, mod
 from synclint.flow.operations import copied_by_helper, emit_function, emit_synchronize, stream_or_event
 from synclint.flow.origins import Attribute, Defined, Held, Named, Origin, Super, attribute_of, called
 from synclint.flow.places import LIKELY_ACCELERATOR
+from synclint.flow.scopes import find_nested
 from synclint.flow.tensor_calls import tensor_method
 from synclint.flow.tensors import apply_result
 from synclint.flow.values import Keywords, Kind, Place, Value, Why
@@ -45,6 +46,10 @@ def evaluate_call(frame: Frame, node: ast.Call) -> Value:
         return _method(frame, node, target, receiver, arguments, keywords)
     callee = frame.value(target)
     arguments, keywords = _arguments(frame, node)
+    if callee is OBJECT and isinstance(target, ast.Name):
+        nested = find_nested(frame, target.id)
+        if nested is not None:
+            nested.call(node, arguments, keywords)
     return _apply(frame, node, callee, arguments, keywords)
 
 

@@ -26,6 +26,10 @@ _HOST_SIDE = re.compile(
 # Code for the CPU as a device: `cpu_model_runner.py`, `CPUAttention`, `copy_blocks_cpu`; not `cpu/gpu_worker.py`.
 _FOR_CPU = re.compile(r"(?:^|[/_])cpu(?=[/_.]|$)|(?:^|[a-z])C(?:PU|pu)(?=[A-Z]|$)")
 _FOR_GPU = re.compile(r"gpu|cuda", re.IGNORECASE)
+# Implementations for the CPU as a device: `ops/cpu/attention.py`, `cpu_attn.py`, `CPUAttention`.
+_CPU_BACKEND_FILE = re.compile(r"(?:^|/)(?:cpu/\w+|cpu_\w+)\.py$")
+_CPU_BACKEND_CLASS = re.compile(r"^_?(?:CPU|Cpu)[A-Z]")
+_KEEPS_ON_CPU = re.compile(r"gpu|cuda|offload|adam|optim|buffer|cache|swap|transfer", re.IGNORECASE)
 
 _MODULE_LIKE = re.compile(
     r"model|net$|module|layer|encoder|decoder|backbone|pipe|transformer|vae|unet|^self$|batch|inputs$"
@@ -213,6 +217,20 @@ def is_host_side(*names: str) -> bool:
 def is_for_cpu(*names: str) -> bool:
     """Files, classes and functions that are written for the CPU, by their names."""
     return any(_FOR_CPU.search(name) for name in names) and not any(_FOR_GPU.search(name) for name in names)
+
+
+@lru_cache(maxsize=4096)
+def is_cpu_backend(path: str, owner: str) -> bool:
+    """Whether a file or a class is an implementation for the CPU, where nothing is on an accelerator."""
+    if _KEEPS_ON_CPU.search(path) or _KEEPS_ON_CPU.search(owner):
+        return False
+    return _CPU_BACKEND_FILE.search(path) is not None or _CPU_BACKEND_CLASS.search(owner) is not None
+
+
+@lru_cache(maxsize=4096)
+def is_after_transfer(owner: str, function: str) -> bool:
+    """The last stage of a pipeline, whose ``forward`` has brought the results to the host."""
+    return owner.endswith("Pipeline") and function.rpartition(".")[2] in ("postprocess", "_postprocess")
 
 
 def is_preprocessing(name: str) -> bool:

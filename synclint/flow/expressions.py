@@ -11,7 +11,18 @@ from synclint.flow.calls import evaluate_call
 from synclint.flow.conventions import named_value, value_by_name
 from synclint.flow.dispatch import EVALUATE
 from synclint.flow.iteration import read_contained, read_elements
-from synclint.flow.lattice import HOST, NONE, OBJECT, UNKNOWN, element_of, element_value, item_value, join, join_all
+from synclint.flow.lattice import (
+    HOST,
+    LIKELY_HOST,
+    NONE,
+    OBJECT,
+    UNKNOWN,
+    element_of,
+    element_value,
+    item_value,
+    join,
+    join_all,
+)
 from synclint.flow.module_containers import item_of_module
 from synclint.flow.operations import read_number
 from synclint.flow.places import combine, place_of_name
@@ -164,11 +175,13 @@ def _subscript(frame: Frame, node: ast.Subscript) -> Value:
     number = index.const if isinstance(index.const, int) else None
     if kind is Kind.INSTANCE and number is not None:
         return frame.module.item(container, number)
+    if kind is Kind.INSTANCE and container.ref is not None and isinstance(index.const, str):  # of a TypedDict
+        return frame.module.attribute(container.ref, index.const)
     if kind is not Kind.UNKNOWN:
         return UNKNOWN
     held = item_value(container, number)
     if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
-        known = value_by_name(node.slice.value)
+        known = value_by_name(node.slice.value) or frame.kept_on_host(node.slice.value)
         return held if known is None else known.replace(origin=held.origin)
     return held
 
@@ -291,7 +304,9 @@ def _compare(frame: Frame, node: ast.Compare) -> Value:
         return HOST  # a tensor never equals a string, and says so at once
     best = combine(values)
     if best is None:
-        return Value(Kind.NDARRAY) if any(v.kind is Kind.NDARRAY for v in values) else HOST
+        if any(v.kind is Kind.NDARRAY for v in values):
+            return Value(Kind.NDARRAY)
+        return LIKELY_HOST if any(v.kind is Kind.UNKNOWN for v in values) else HOST
     if all(value.kind in (Kind.TENSOR, Kind.HOST, Kind.UNKNOWN, Kind.NDARRAY) for value in values):
         first = _tensor_result(best, values[0], values[1]).replace(dtype=Dtype.BOOL)
         if len(node.ops) > 1:

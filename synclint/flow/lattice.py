@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from synclint.finding import Confidence
 from synclint.flow.origins import element_of as element_origin
@@ -10,6 +10,7 @@ from synclint.flow.values import Kind, Place, Value
 
 UNKNOWN = Value()
 HOST = Value(Kind.HOST)
+LIKELY_HOST = Value(Kind.HOST, certainty=Confidence.LIKELY)
 NONE = Value(Kind.NONE)
 OBJECT = Value(Kind.OBJECT)
 
@@ -52,6 +53,18 @@ def join_all(values: Iterable[Value]) -> Value:
     for value in values:
         result = value if result is None else join(result, value)
     return UNKNOWN if result is None else result
+
+
+def join_told(values: Sequence[Value]) -> Value:
+    """What several call sites pass, by those that say most about where it is; those that know nothing about it speak
+    against nobody."""
+    placed = [value for value in values if value.place is not Place.UNKNOWN]
+    if not placed:
+        return join_all(values)
+    rest = [value for value in values if value.kind not in (Kind.TENSOR, Kind.DEVICE)]
+    best = min(Confidence.LIKELY, max(value.sure for value in placed))
+    telling = [value for value in placed if value.sure >= best]
+    return join_all([*telling, *(value for value in rest if value not in placed)])
 
 
 def join_writers(values: Mapping[str, Value]) -> Value:

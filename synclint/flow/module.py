@@ -15,6 +15,7 @@ from synclint.flow.annotations import annotated
 from synclint.flow.file_heat import FileHeat
 from synclint.flow.frame import Frame
 from synclint.flow.heat import NO_NAMES, Names
+from synclint.flow.kept_on_host import kept_on_host
 from synclint.flow.lattice import PENDING, UNKNOWN, item_value, join, join_all, join_writers
 from synclint.flow.loops import Loops
 from synclint.flow.nn_modules import is_nn_module
@@ -74,6 +75,7 @@ class ModuleFlow:
         self.torch = torch or ASSUMED_TORCH
         self.heat = FileHeat(self, None if place is None else place.heats, names)
         self.loops = Loops(source)
+        self.kept_on_host = kept_on_host(source)
         self.linker = None if place is None else place.linker
         self.calls: dict[ast.Call, Call] | None = None
         self.frames: type[Frame] = Frame
@@ -164,7 +166,7 @@ class ModuleFlow:
         """What a field holds, given what its annotation and default say: what the constructor's calls agree on."""
         if self.linker is None:
             return declared.replace(origin=Passed(constructor, name))
-        return in_the_light_of_calls(declared, self.linker.parameter(constructor, name), name)
+        return in_the_light_of_calls(declared, self.linker.parameter(constructor, name))
 
     def _order(self, qualname: str) -> tuple[bool, int]:
         """Constructors first: they say where attributes live."""
@@ -353,7 +355,7 @@ class ModuleFlow:
         symbol = self.symbol(scope.qualname)
         if self.linker is None:
             return declared if declared.origin is not None else declared.replace(origin=Passed(symbol, name))
-        return in_the_light_of_calls(declared, self.linker.parameter(symbol, name), name)
+        return in_the_light_of_calls(declared, self.linker.parameter(symbol, name))
 
     def result_of(self, function: Symbol) -> Value:
         """What a function of the project returns, whoever calls it."""

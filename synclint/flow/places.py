@@ -43,15 +43,21 @@ def as_device(value: Value) -> Value | None:
 def combine(tensors: Iterable[Value]) -> Value | None:
     """Where the result of an operation on several tensors is.
 
-    Operands of one operation share a device, CPU scalars (rank 0) aside: the best known decides.
+    Operands of one operation share a device, CPU scalars (rank 0) aside: the best known decides. One that is on the
+    accelerator by convention, next to one in host memory, may as well be there.
     Returns the deciding operand, None if there is no tensor.
     """
     best: Value | None = None
+    in_memory: Value | None = None
     for tensor in tensors:
         if tensor.kind is not Kind.TENSOR:
             continue
         if best is None or _weight(tensor) > _weight(best):
             best = tensor
+        if tensor.place is Place.CPU and tensor.rank and tensor.confidence is not Confidence.POSSIBLE:
+            in_memory = tensor
+    if best is not None and in_memory is not None and best.place.on_accelerator and best.sure is Confidence.LIKELY:
+        return best.replace(sure=Confidence.POSSIBLE)
     return best
 
 
