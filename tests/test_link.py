@@ -612,6 +612,135 @@ CASES = {
             from code import make
             return make.make().item()  # waits
         """,
+    "functions within functions are told what their calls pass": """
+        --- use.py
+        import torch
+        def read(ids: torch.Tensor, mask: torch.Tensor):
+            def count(one: torch.Tensor):
+                return one.sum().item()
+            def again(one: torch.Tensor):
+                return one.sum().item()  # waits
+            def both(one: torch.Tensor):
+                return count(one) + one.sum().item()
+            def size(thw: torch.Tensor):
+                return max(thw[0], thw[1])
+            def unknown(one: torch.Tensor):
+                return one.sum().item()  # waits
+            count(ids.cpu())  # waits
+            both(mask.cpu() == 1)  # waits
+            again(mask)
+            size((ids.shape[0], 1))
+            unknown(mystery())
+            register(unknown)
+        """,
+    "numbers that every caller passes are no tensors, whatever the annotation says": """
+        --- use.py
+        import torch
+        def area(thw: torch.LongTensor):
+            return max(thw[0] * 2, 1)
+        def other(thw: torch.LongTensor, count):
+            return max(thw[0] * 2, 1)  # waits
+        def third(count: torch.Tensor):
+            return count.item()  # waits
+        class Model(torch.nn.Module):
+            def forward(self, x, rows, count=1):
+                area((x.shape[0], 2, 3))
+                area([1, 2, 3])
+                other((x.shape[0], 2, 3), 1)
+                other(mystery(x), 2)
+                third(rows == 1)
+                third(count)
+        """,
+    "what a file keeps on the host by a flag is there": """
+        --- model.py
+        import torch
+        from typing import TypedDict
+        class Images(TypedDict):
+            sizes: torch.Tensor
+            pixels: torch.Tensor
+        def fields():
+            return dict(sizes=Field.batched("image", keep_on_cpu=True), pixels=Field.batched("image"))
+        class Model(torch.nn.Module):
+            def forward(self, images: Images, sizes: torch.Tensor, pixels: torch.Tensor):
+                sizes.tolist()
+                pixels.tolist()  # waits
+                images["sizes"].tolist()
+                images["pixels"].tolist()  # waits
+                self.visit(images["sizes"])
+            def visit(self, grid: torch.Tensor):
+                return grid.tolist()
+            def crop(self, sizes):
+                return sizes.tolist()
+            def parse(self, **given):
+                sizes = given.pop("sizes", None)
+                return sizes.tolist()
+        """,
+    "an override that hands on its parameter tells nothing": """
+        --- model.py
+        import torch
+        class Base(torch.nn.Module):
+            def embed(self, ids: torch.Tensor, mask: torch.Tensor): ...
+        class Near(Base):
+            def embed(self, ids: torch.Tensor, mask: torch.Tensor):
+                return super().embed(ids, mask)
+        class Far(Base):
+            def embed(self, ids: torch.Tensor, mask: torch.Tensor):
+                return mask.tolist()
+        class Runner:
+            def __init__(self, model: Base):
+                self.model = model
+            def run(self, ids: torch.Tensor):
+                self.model.embed(ids, torch.zeros(3, dtype=torch.bool))
+        """,
+    "results of a pipeline are on the host after its last stage": """
+        --- pipe.py
+        import torch
+        class CountingPipeline:
+            def forward(self, inputs):
+                labels = self.model(inputs)
+                return labels.tolist()  # waits
+            def postprocess(self, outputs):
+                labels = outputs["labels"]
+                return labels.tolist()
+        """,
+    "where the CPU is the device, nothing waits for another": """
+        --- pkg/__init__.py
+        --- pkg/ops/cpu/attention.py
+        import torch
+        def attend(lens):
+            return lens.tolist()
+        --- pkg/ops/attention.py
+        import torch
+        def attend(lens):
+            return lens.tolist()  # waits
+        --- pkg/use.py
+        import torch
+        from pkg.ops.cpu import attention as near
+        from pkg.ops import attention as far
+        class Model(torch.nn.Module):
+            def forward(self, lens: torch.Tensor):
+                near.attend(lens)
+                far.attend(lens)
+        """,
+    "masks of grammars": """
+        --- use.py
+        import torch
+        import xgrammar as xgr
+        def read():
+            mask = xgr.allocate_token_bitmask(1, 100)
+            return mask.tolist()
+        """,
+    "next to a tensor in host memory, convention says little": """
+        --- model.py
+        import torch
+        class Model(torch.nn.Module):
+            def __init__(self):
+                self.near_cpu = torch.zeros(3)
+                self.one_cpu = torch.tensor(1.0)
+            def forward(self, x: torch.Tensor):
+                (x & self.near_cpu).tolist()
+                (x & self.one_cpu).tolist()  # waits
+        """,
     "modules that import each other": """
         --- pkg/__init__.py
         from .one import one

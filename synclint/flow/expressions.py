@@ -181,7 +181,7 @@ def _subscript(frame: Frame, node: ast.Subscript) -> Value:
         return UNKNOWN
     held = item_value(container, number)
     if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
-        known = value_by_name(node.slice.value) or frame.kept_on_host(node.slice.value)
+        known = value_by_name(node.slice.value) or frame.kept_on_host(node.slice.value, node.lineno)
         return held if known is None else known.replace(origin=held.origin)
     return held
 

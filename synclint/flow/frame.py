@@ -157,7 +157,7 @@ class Frame:
         """``value`` in the light of the name it is given: names are evidence where inference has none."""
         kind = value.kind
         if kind is Kind.UNKNOWN:
-            known = value_by_name(name) or self.kept_on_host(name)
+            known = value_by_name(name) or self.kept_on_host(name, self.line)
             if known is None and names_tensor(name) and name not in _AMBIGUOUS and self.in_model_code:
                 why = Why(self.line, f"`{name}` is a tensor on the accelerator by convention of model code")
                 known = Value(
@@ -183,11 +183,11 @@ class Frame:
         """Whether what has this name is in host memory: the name, or the file, says so."""
         return names_host_memory(name) or name in self.module.kept_on_host
 
-    def kept_on_host(self, name: str) -> Value | None:
+    def kept_on_host(self, name: str, line: int) -> Value | None:
         """What has a name of which the file says that it is kept in host memory."""
         if name not in self.module.kept_on_host:
             return None
-        why = Why(self.line, f"`{name}` is kept in host memory: the file says so")
+        why = Why(line, f"`{name}` is kept in host memory: the file says so")
         return Value(Kind.TENSOR, Place.CPU, certainty=Confidence.LIKELY, sure=Confidence.LIKELY, why=why)
 
     @property

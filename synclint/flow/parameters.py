@@ -169,7 +169,7 @@ def by_convention(frame: Frame, parameter: ast.arg, default: ast.expr | None, no
         return value.replace(why=Why(node.lineno, f"parameter `{name}` is a device: the accelerator by convention"))
     if kind is not Kind.UNKNOWN:
         return value
-    known = named_value(name, node.lineno) or frame.kept_on_host(name)
+    known = named_value(name, node.lineno) or frame.kept_on_host(name, node.lineno)
     if known is not None:
         if known.kind is Kind.DEVICE and isinstance(default, ast.Constant) and isinstance(default.value, str):
             return known.replace(sure=Confidence.POSSIBLE) if default.value == "cpu" else known
