@@ -120,6 +120,7 @@ HEAD = "tensor cuda certain"
         ("x = torch.ones(3, device='cuda')\nreveal(torch.zeros_like(x))", f"{HEAD} rank=1 float fresh"),
         ("x = torch.ones(3, device='cuda')\nreveal(torch.cat([x, x]))", f"{HEAD} rank=1 float fresh"),
         ("x = torch.ones(3, device='cuda')\nreveal(torch.ones(()) * x)", f"{HEAD} rank=1 float fresh"),
+        ("import xgrammar as xgr\nreveal(xgr.allocate_token_bitmask(1, 2))", "tensor cpu certain rank=2 int fresh"),
         # Statements
         ("a, b = torch.zeros(1), torch.zeros(1, device='cuda')\nreveal(b)", f"{HEAD} rank=1 float fresh"),
         ("a, *b = [torch.zeros(1, device='cuda')] * 3\nreveal(b[0])", f"{HEAD} rank=1 float fresh"),

@@ -722,13 +722,19 @@ CASES = {
                 near.attend(lens)
                 far.attend(lens)
         """,
-    "masks of grammars": """
-        --- use.py
+    "what is sent to the host by code that reads media was there, most likely": """
+        --- pkg/__init__.py
+        --- pkg/common/video.py
         import torch
-        import xgrammar as xgr
-        def read():
-            mask = xgr.allocate_token_bitmask(1, 100)
-            return mask.tolist()
+        def decode(data):
+            return mystery(data).cpu()
+        class Encoder(torch.nn.Module):
+            def forward(self, data):
+                return mystery(data, 1).cpu()  # waits
+        --- pkg/steps.py
+        import torch
+        def decode(data):
+            return mystery(data).cpu()  # waits
         """,
     "next to a tensor in host memory, convention says little": """
         --- model.py

@@ -23,6 +23,10 @@ _HOST_SIDE = re.compile(
     r"process(?:ing|or)|Process(?:ing|or)|tokeniz|dataset|(?:^|[/_])data_|collat|multimodal/|transforms|"
     r"(?:image|audio|video|media)_utils|get_mrope|_parse_|to_rle|augment|prepare_(?:image|audio|video)"
 )
+# Code that reads and writes media and requests: what it has is in host memory unless it says otherwise.
+_IN_AND_OUT = re.compile(
+    r"(?:^|/)(?:renderers?|entrypoints?|inputs?|protocols?|serial\w*|(?:video|audio|image|media)s?(?:_\w*|io)?)(?:/|\.py$)"
+)
 # Code for the CPU as a device: `cpu_model_runner.py`, `CPUAttention`, `copy_blocks_cpu`; not `cpu/gpu_worker.py`.
 _FOR_CPU = re.compile(r"(?:^|[/_])cpu(?=[/_.]|$)|(?:^|[a-z])C(?:PU|pu)(?=[A-Z]|$)")
 _FOR_GPU = re.compile(r"gpu|cuda", re.IGNORECASE)
@@ -217,6 +221,12 @@ def is_host_side(*names: str) -> bool:
 def is_for_cpu(*names: str) -> bool:
     """Files, classes and functions that are written for the CPU, by their names."""
     return any(_FOR_CPU.search(name) for name in names) and not any(_FOR_GPU.search(name) for name in names)
+
+
+@lru_cache(maxsize=4096)
+def is_in_and_out(path: str) -> bool:
+    """Files that read and write media, requests and answers."""
+    return _IN_AND_OUT.search(path) is not None
 
 
 @lru_cache(maxsize=4096)

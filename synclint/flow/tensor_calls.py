@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from synclint.facts import method
 from synclint.finding import Confidence
 from synclint.flow.construct import LEGACY, emit_host_data
-from synclint.flow.conventions import is_host_side, names_module
+from synclint.flow.conventions import is_host_side, is_in_and_out, names_module
 from synclint.flow.lattice import UNKNOWN
 from synclint.flow.operations import boolean, emit_operation, read_sizes
 from synclint.flow.places import CUDA_DEVICE, as_device
@@ -117,6 +117,8 @@ def _sent_to_host(frame: Frame, node: ast.expr | None, tensor: Value) -> Value:
     """What is copied to the host, of which nothing else is known: few copy there what is there already."""
     name = _last_name(node)
     if names_module(name) or is_host_side(frame.module.path, frame.owner_name, frame.scope.qualname):
+        return tensor
+    if is_in_and_out(frame.module.path) and not frame.in_model_code:
         return tensor
     line = frame.line if node is None else node.lineno
     why = Why(line, "it is sent to the host, so it is on the accelerator, most likely")
