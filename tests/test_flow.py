@@ -351,10 +351,12 @@ def test_heat(code: str, heat: str) -> None:
 
 
 @pytest.mark.parametrize(("path", "found"), [("image_processing_cat.py", 0), ("modeling_cat.py", 1)])
-def test_the_device_of_data_that_is_being_prepared_says_little(path: str, found: int) -> None:
+@pytest.mark.parametrize("images", ["images: torch.Tensor", "images"])
+@pytest.mark.parametrize("device", ["images.device", "device"])
+def test_the_device_of_data_that_is_being_prepared_says_little(path: str, found: int, images: str, device: str) -> None:
     code = (
-        "import torch\ndef resize(images: torch.Tensor, sizes: list[int]):\n"
-        "    return torch.tensor(sizes, device=images.device)\n"
+        f"import torch\ndef resize({images}, sizes: list[int]):\n    device = images.device\n"
+        f"    return torch.tensor(sizes, device={device})\n"
     )
     _, sites = analyse(Source.decode(code.encode(), path), frozenset({"tensor-from-host-data"}))
     assert len([site for site in sites if site.confidence is not Confidence.POSSIBLE]) == found

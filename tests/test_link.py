@@ -736,6 +736,37 @@ CASES = {
         def decode(data):
             return mystery(data).cpu()  # waits
         """,
+    "buffers follow their modules, and what modules give is on the device": """
+        --- model.py
+        import torch
+        from torch import nn
+        class Model(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.table = nn.Buffer(torch.zeros(3))
+                self.plain = torch.zeros(3)
+            def forward(self, x: torch.Tensor):
+                self.table.tolist()  # waits
+                self.plain.tolist()
+                return torch.cat(self.features(x)).to(x.device)
+            def features(self, x):
+                return mystery(x)
+        def send(pieces, device):
+            return torch.cat(pieces).to(device)  # waits
+        """,
+    "overrides of one method, and methods of one name": """
+        --- model.py
+        import torch
+        class Inner(torch.nn.Module):
+            def forward(self, x, rows=None):
+                return rows.tolist()  # waits
+        class Outer(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.inner = Inner()
+            def forward(self, x: torch.Tensor, rows: torch.Tensor):
+                return self.inner(x, rows)
+        """,
     "next to a tensor in host memory, convention says little": """
         --- model.py
         import torch

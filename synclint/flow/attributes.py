@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from synclint.facts import attribute as attribute_fact
 from synclint.finding import Confidence
-from synclint.flow.conventions import is_host_side, named_value, names_tensor
+from synclint.flow.conventions import named_value, names_tensor
 from synclint.flow.lattice import HOST, OBJECT, UNKNOWN
 from synclint.flow.origins import attribute_of as attribute_origin
 from synclint.flow.tensors import apply_result
@@ -72,15 +72,18 @@ def attribute_of(frame: Frame, receiver: Value, name: str, node: ast.Attribute) 
         owned = frame.module.linker.owned(name)
         if owned.kind is not Kind.UNKNOWN:
             return owned
-    return _unknown_attribute(name, node)
+    known = _unknown_attribute(name, node)
+    if name == "device" and frame.prepares_data:
+        return known.replace(sure=Confidence.POSSIBLE)
+    return known
 
 
 def _device_of(frame: Frame, tensor: Value) -> Value:
     if tensor.place in (Place.UNKNOWN, Place.EITHER):
-        return Value(Kind.DEVICE, Place.ACCELERATOR, sure=Confidence.LIKELY, origin=tensor.origin, why=tensor.why)
+        sure = Confidence.POSSIBLE if frame.prepares_data else Confidence.LIKELY
+        return Value(Kind.DEVICE, Place.ACCELERATOR, sure=sure, origin=tensor.origin, why=tensor.why)
     sure = tensor.sure
-    prepares = is_host_side(frame.module.path, frame.owner_name, frame.scope.qualname)
-    if tensor.place is Place.ACCELERATOR and not prepares:
+    if tensor.place is Place.ACCELERATOR and not frame.prepares_data:
         # Whoever asks a tensor for its device writes for the accelerator, unless data is only being prepared.
         sure = max(sure, Confidence.LIKELY)
     return Value(Kind.DEVICE, tensor.place, sure=sure, origin=tensor.origin, why=tensor.why)

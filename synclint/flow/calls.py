@@ -175,8 +175,8 @@ def _external(frame: Frame, node: ast.Call, dotted: str, arguments: Sequence[Val
             dtype=arguments[0].dtype if arguments else None,
             why=Why(node.lineno, "`torch.from_numpy(...)` shares host memory"),
         )
-    if dotted == "torch.nn.Parameter":
-        return _parameter(node, arguments)
+    if dotted in ("torch.nn.Parameter", "torch.nn.Buffer"):
+        return _parameter(node, dotted.rpartition(".")[2].lower(), arguments)
     if dotted == "typing.cast" and len(arguments) == 2:
         promised = annotated(node.args[0], frame.module.resolve_annotation)
         return arguments[1] if promised.kind is Kind.UNKNOWN and promised.origin is None else promised
@@ -233,7 +233,8 @@ def _takes_device(arguments: Sequence[Value], keywords: Keywords) -> bool:
     return False
 
 
-def _parameter(node: ast.Call, arguments: Sequence[Value]) -> Value:
+def _parameter(node: ast.Call, kind: str, arguments: Sequence[Value]) -> Value:
+    """What a parameter or a buffer of a module holds."""
     data = arguments[0] if arguments else UNKNOWN
     return Value(
         Kind.TENSOR,
@@ -241,7 +242,7 @@ def _parameter(node: ast.Call, arguments: Sequence[Value]) -> Value:
         sure=Confidence.LIKELY,
         rank=data.rank,
         dtype=data.dtype,
-        why=Why(node.lineno, "a parameter follows its module to the accelerator"),
+        why=Why(node.lineno, f"a {kind} follows its module to the accelerator"),
     )
 
 

@@ -11,6 +11,7 @@ from synclint.finding import Confidence
 from synclint.flow.conventions import (
     is_after_transfer,
     is_cpu_backend,
+    is_host_side,
     names_host_memory,
     names_tensor,
     value_by_name,
@@ -167,7 +168,7 @@ class Frame:
                 return value
             return known if value.origin is None else known.replace(origin=value.origin)
         if kind is Kind.DEVICE and value.sure is Confidence.POSSIBLE and value.place is not Place.CPU:
-            known = value_by_name(name)
+            known = None if self.prepares_data else value_by_name(name)
             if known is not None and known.kind is Kind.DEVICE:
                 return known.replace(origin=value.origin, why=value.why)
         if (
@@ -197,6 +198,11 @@ class Frame:
         if owner is None or is_after_transfer(owner.name, self.scope.qualname):
             return False
         return owner.name.endswith("Trainer") or self.module.is_module_like(owner) or self.module.has_forward(owner)
+
+    @property
+    def prepares_data(self) -> bool:
+        """Whether this prepares data before anything is on a device."""
+        return is_host_side(self.module.path, self.owner_name, self.scope.qualname)
 
     @property
     def is_for_cpu(self) -> bool:

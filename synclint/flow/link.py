@@ -207,7 +207,7 @@ class Linker:
         sure_of_kind = True
         for path, call, arguments in self._calls_of(function, min(depth, _TARGET_DEPTH))[:_MAX_CALLS]:
             passed = arguments.get(name)
-            if passed is None or _delegates(passed.origin, function):
+            if passed is None or self._delegates(passed.origin, function):
                 continue
             value = passed if _says_nothing(passed) else self._resolve(passed, _At(path, depth - 1))
             sure_of_kind &= value.kind is not Kind.UNKNOWN and value.certainty is Confidence.CERTAIN
@@ -220,6 +220,19 @@ class Linker:
             return UNKNOWN  # they do not agree: what is declared, or convention, stands
         numbers = sure_of_kind and agreed.kind in (Kind.HOST, Kind.SEQUENCE)
         return agreed if numbers else _at_most_likely(agreed)  # there may be callers that cannot be seen
+
+    def _delegates(self, origin: Origin | None, function: Symbol) -> bool:
+        """Whether a parameter is what another override of the same method was given: that says nothing new."""
+        if not isinstance(origin, Passed) or origin.function == function or origin.function.name != function.name:
+            return False
+        own, other = (self._defining(function), self._defining(origin.function))
+        return not own.isdisjoint(other)
+
+    def _defining(self, method: Symbol) -> set[Symbol]:
+        """The class of a method, and its bases that define it as well."""
+        if not method.owner.qualname:
+            return set()
+        return {at for at, record in self.project.ancestry(method.owner) if method.name in record.methods}
 
     def _calls_of(self, function: Symbol, depth: int) -> list[_Reaching]:
         """The calls that may reach a function: as such, or as the same method of a base."""
@@ -427,11 +440,6 @@ def _at_most_likely(value: Value) -> Value:
 
 def _says_nothing(value: Value) -> bool:
     return value.kind is Kind.UNKNOWN and value.origin is None
-
-
-def _delegates(origin: Origin | None, function: Symbol) -> bool:
-    """Whether a parameter is what a method of the same name was given: its override, or what that overrides."""
-    return isinstance(origin, Passed) and origin.function != function and origin.function.name == function.name
 
 
 def _device_named(value: Value) -> Place:
