@@ -45,7 +45,7 @@ def attribute_of(frame: Frame, receiver: Value, name: str, node: ast.Attribute) 
         if result is not None:
             return apply_result(frame, result, [receiver], {}, node, receiver=receiver)
         if receiver.certainty is Confidence.POSSIBLE or receiver.optional:
-            return _unknown_attribute(name, node)
+            return _unknown_attribute(frame, name, node)
         return UNKNOWN
     if kind is Kind.NDARRAY:
         result = attribute_fact("ndarray", name)
@@ -66,16 +66,13 @@ def attribute_of(frame: Frame, receiver: Value, name: str, node: ast.Attribute) 
     if kind in (Kind.HOST, Kind.DTYPE):
         return HOST
     if frame.module.linker is None:
-        known = _unknown_attribute(name, node)
+        known = _unknown_attribute(frame, name, node)
         return known if receiver.origin is None else known.replace(origin=attribute_origin(receiver.origin, name))
     if kind is Kind.UNKNOWN and node.attr == name:
         owned = frame.module.linker.owned(name)
         if owned.kind is not Kind.UNKNOWN:
             return owned
-    known = _unknown_attribute(name, node)
-    if name == "device" and frame.prepares_data:
-        return known.replace(sure=Confidence.POSSIBLE)
-    return known
+    return _unknown_attribute(frame, name, node)
 
 
 def _device_of(frame: Frame, tensor: Value) -> Value:
@@ -89,7 +86,7 @@ def _device_of(frame: Frame, tensor: Value) -> Value:
     return Value(Kind.DEVICE, tensor.place, sure=sure, origin=tensor.origin, why=tensor.why)
 
 
-def _unknown_attribute(name: str, node: ast.Attribute) -> Value:
+def _unknown_attribute(frame: Frame, name: str, node: ast.Attribute) -> Value:
     if name == "gpu":
         why = Why(node.lineno, "`.gpu` is the device half of a host/device buffer by its name")
         return Value(Kind.TENSOR, Place.ACCELERATOR, certainty=Confidence.LIKELY, sure=Confidence.LIKELY, why=why)
@@ -97,7 +94,7 @@ def _unknown_attribute(name: str, node: ast.Attribute) -> Value:
         return Value(Kind.NDARRAY, certainty=Confidence.LIKELY)
     known = named_value(name, node.lineno)
     if known is not None:
-        return known
+        return known.replace(sure=Confidence.POSSIBLE) if name == "device" and frame.prepares_data else known
     if names_tensor(name):
         return Value(Kind.TENSOR, certainty=Confidence.POSSIBLE)
     return UNKNOWN
@@ -148,7 +145,7 @@ def _instance_attribute(frame: Frame, receiver: Value, name: str, node: ast.Attr
     if value.kind is Kind.DEVICE:
         return frame.by_name(name, value)
     if value.kind is Kind.UNKNOWN:
-        known = _unknown_attribute(name, node)
+        known = _unknown_attribute(frame, name, node)
         if value.origin is not None:
             known = known.replace(origin=value.origin)
         if known.kind is Kind.UNKNOWN and receiver.kind is Kind.MODULE and name in ("weight", "bias"):
