@@ -672,8 +672,10 @@ CASES = {
             def crop(self, sizes):
                 return sizes.tolist()
             def parse(self, **given):
-                sizes = given.pop("sizes", None)
-                return sizes.tolist()
+                other = given.pop("sizes", None)
+                self.visit(other)
+                sizes = mystery(given)
+                return sizes.tolist() + other.tolist()
         """,
     "an override that hands on its parameter tells nothing": """
         --- model.py

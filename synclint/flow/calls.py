@@ -279,7 +279,10 @@ def _method(
         if name in ("to", "cuda") and batch is not None and batch.kind is Kind.TENSOR:  # a batch that moves as one
             moved = tensor_method(frame, node, name, batch, arguments, keywords)
             return receiver.replace(element=moved, fresh=True)
-        return method_of_mapping(name, receiver, arguments)
+        found = method_of_mapping(name, receiver, arguments)
+        key = arguments[0].const if arguments and name in ("get", "pop") else None
+        kept = frame.kept_on_host(key, node.lineno) if found.kind is Kind.UNKNOWN and isinstance(key, str) else None
+        return found if kept is None else kept
     if kind is Kind.HOST:
         return HOST if name != "split" else Value(Kind.SEQUENCE, element=HOST)
     if isinstance(receiver.ref, Super):
