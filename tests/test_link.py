@@ -769,6 +769,34 @@ CASES = {
             def forward(self, x: torch.Tensor, rows: torch.Tensor):
                 return self.inner(x, rows)
         """,
+    "what a caller has in a mapping": """
+        --- pkg/__init__.py
+        --- pkg/fields.py
+        import torch
+        from typing import TypedDict
+        class Fields(TypedDict):
+            near_cpu: torch.Tensor
+            far: torch.Tensor
+        --- pkg/trainer.py
+        import torch
+        from pkg.fields import Fields
+        from pkg.other import read, score, take
+        class Trainer:
+            def compute_loss(self, inputs: dict, fields: Fields):
+                score(inputs)
+                take(fields)
+                read({"mask": torch.ones(3, device="cuda")})
+        --- pkg/other.py
+        import torch
+        def score(inputs):
+            count(inputs["mask"])
+        def count(mask: torch.Tensor):
+            return mask.sum().item()  # waits
+        def take(fields):
+            return fields["near_cpu"].tolist() + fields["far"].tolist()  # waits
+        def read(inputs):
+            return inputs["mask"].tolist()  # waits
+        """,
     "next to a tensor in host memory, convention says little": """
         --- model.py
         import torch

@@ -281,7 +281,13 @@ class Linker:
             return self._owned(name, at.depth - 1)
         return UNKNOWN
 
-    def _item(self, of: Value, index: int | None, at: _At) -> Value:
+    def _item(self, of: Value, index: int | str | None, at: _At) -> Value:
+        if isinstance(index, str):
+            if of.kind is Kind.INSTANCE and isinstance(of.ref, Symbol):  # of a TypedDict
+                return self._attribute_of(of.ref, index, at.depth - 1) if index else UNKNOWN
+            if of.kind is Kind.MAPPING:
+                return of.element or UNKNOWN
+            index = None
         if of.kind is Kind.INSTANCE and index is not None and isinstance(of.ref, Symbol):
             names = self.project.items(of.ref)
             return self._attribute_of(of.ref, names[index], at.depth - 1) if -1 < index < len(names) else UNKNOWN
