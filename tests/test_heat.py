@@ -444,7 +444,7 @@ def test_files_of_loading_and_of_measurements_are_cold_unless_a_hot_function_cal
     assert found == {
         ("benchmarks", "forward"): "cold",
         ("benchmarks", "pack"): "cold",
-        ("weight_transfer", "forward"): "cold",
+        ("weight_transfer", "forward"): "hot",
         ("weight_transfer", "pack"): "hot",
     }
 

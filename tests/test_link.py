@@ -797,6 +797,31 @@ CASES = {
         def read(inputs):
             return inputs["mask"].tolist()  # waits
         """,
+    "a list that is empty is not copied": """
+        --- use.py
+        import torch
+        class Model(torch.nn.Module):
+            def forward(self, x: torch.Tensor, sizes: list[torch.Tensor]):
+                a = torch.stack(sizes) if len(sizes) > 0 else torch.tensor(sizes, device=x.device)
+                if not sizes:
+                    return torch.tensor(sizes, device=x.device)
+                if len(sizes) == 0:
+                    return torch.tensor(sizes, device=x.device)
+                return torch.tensor(sizes, device=x.device)  # waits
+        """,
+    "arrays that every caller passes are no tensors": """
+        --- use.py
+        import numpy as np
+        import torch
+        class Scheduler:
+            def set_timesteps(self, n):
+                sigmas = np.array([1.0, 2.0])
+                self.convert(sigmas, n)
+            def convert(self, sigmas: torch.Tensor, n: int):
+                return sigmas[-1].item()
+            def other(self, sigmas: torch.Tensor, n: int):
+                return sigmas[-1].item()  # waits
+        """,
     "next to a tensor in host memory, convention says little": """
         --- model.py
         import torch

@@ -77,7 +77,7 @@ def attribute_of(frame: Frame, receiver: Value, name: str, node: ast.Attribute) 
 
 def _device_of(frame: Frame, tensor: Value) -> Value:
     if tensor.place in (Place.UNKNOWN, Place.EITHER):
-        sure = Confidence.POSSIBLE if frame.prepares_data else Confidence.LIKELY
+        sure = Confidence.POSSIBLE if frame.prepares_inputs else Confidence.LIKELY
         return Value(Kind.DEVICE, Place.ACCELERATOR, sure=sure, origin=tensor.origin, why=tensor.why)
     sure = tensor.sure
     if tensor.place is Place.ACCELERATOR and not frame.prepares_data:
@@ -94,7 +94,7 @@ def _unknown_attribute(frame: Frame, name: str, node: ast.Attribute) -> Value:
         return Value(Kind.NDARRAY, certainty=Confidence.LIKELY)
     known = named_value(name, node.lineno)
     if known is not None:
-        return known.replace(sure=Confidence.POSSIBLE) if name == "device" and frame.prepares_data else known
+        return known.replace(sure=Confidence.POSSIBLE) if name == "device" and frame.prepares_inputs else known
     if names_tensor(name):
         return Value(Kind.TENSOR, certainty=Confidence.POSSIBLE)
     return UNKNOWN

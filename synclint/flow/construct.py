@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from synclint.finding import Confidence
-from synclint.flow.lattice import HOST, UNKNOWN, element_of
+from synclint.flow.lattice import EMPTY, HOST, UNKNOWN, element_of
 from synclint.flow.places import CUDA_DEVICE, as_device
 from synclint.flow.tensors import dtype_of_data, rank_of_data, target_device, where
 from synclint.flow.values import Dtype, Keywords, Kind, Place, Value, Why
@@ -84,6 +84,8 @@ def emit_host_data(
     device: Value,
     keywords: Keywords,
 ) -> None:
+    if data is EMPTY:
+        return
     if data.kind is Kind.UNKNOWN or (data.kind is Kind.SEQUENCE and not data.items and data.element is None):
         # Nobody calls torch.tensor on a device tensor (it warns): unknown data is host data, most likely.
         guess = Confidence.LIKELY if spelling != "torch.as_tensor" else Confidence.POSSIBLE

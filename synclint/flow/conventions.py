@@ -20,8 +20,12 @@ _DEVICE_NAME = re.compile(r"(?:^|_)(?:device|dev)(?:_type|_id)?$|^device")
 _PINNED_NAME = re.compile(r"(?:^|_)pinned(?:_|$)")
 _LOADER_NAME = re.compile(r"(?:data_?)?loader$|_dl$")
 _HOST_SIDE = re.compile(
-    r"process(?:ing|or)|Process(?:ing|or)|tokeniz|dataset|(?:^|[/_])data_|collat|multimodal/|transforms|"
+    r"(?<!attention_)(?<!attn_)(?<!logits_)process(?:ing|or)|(?<!Attention)(?<!Attn)(?<!Logits)(?<!Logit)Process(?:ing|or)|"
+    r"tokeniz|dataset|(?:^|[/_])data_|collat|multimodal/|transforms|"
     r"(?:image|audio|video|media)_utils|get_mrope|_parse_|to_rle|augment|prepare_(?:image|audio|video)"
+)
+_FOR_INPUTS = re.compile(
+    r"(?<!post_)(?<!post)(?:pre_?process|prepare|resize|rescale|crop|(?:^|_)pad(?:_|$)|normalize|annotation|augment|label)"
 )
 # Code that reads and writes media and requests: what it has is in host memory unless it says otherwise.
 _IN_AND_OUT = re.compile(
@@ -118,11 +122,12 @@ _COOL = re.compile(
     r"reset_\w*(?:cache|memory|stats))(?:_|$)"
     r"|^\w*memory_(?:usage|stats|info|summary|snapshot|breakdown)$|\w_main$"
 )
-# Files whose functions are cold unless something hot calls them.
+# Files whose functions are cold unless something hot calls them; those of measurements whatever they are called.
 _RARE_FILE = re.compile(
-    r"(?:^|/)(?:benchmarks?|elastic\w*|weight_(?:transfer|sync|update|cache|loading|utils)|model_loaders?|"
+    r"(?:^|/)(?:benchmarks?|elastic\w*|weight_(?:transfer|sync|update|cache|loading|utils)|model_loaders?|exporters?|"
     r"(?:dist(?:ributed)?_)?checkpoints?)/|(?:^|/)(?:convert_\w+|weight_utils|\w*benchmark)\.py$"
 )
+_MEASURES = re.compile(r"(?:^|/)(?:benchmarks?/|\w*benchmark\.py$)")
 _OTHER_LOADER = re.compile(r"weight|model|config|lora|state|param|tensor|image|file|adapter")
 
 
@@ -224,6 +229,12 @@ def is_for_cpu(*names: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
+def is_for_inputs(function: str) -> bool:
+    """Functions that prepare the inputs of a model, in code that may as well handle what it gives."""
+    return _FOR_INPUTS.search(function) is not None
+
+
+@lru_cache(maxsize=4096)
 def is_in_and_out(path: str) -> bool:
     """Files that read and write media, requests and answers."""
     return _IN_AND_OUT.search(path) is not None
@@ -268,6 +279,12 @@ def is_cool(name: str) -> bool:
 def is_rare_file(path: str) -> bool:
     """Whether what a file is for, by its path, happens between steps: loading, conversion, measurements."""
     return _RARE_FILE.search(path) is not None
+
+
+@lru_cache(maxsize=16384)
+def is_for_measurements(path: str) -> bool:
+    """Whether a file of the project itself measures it."""
+    return _MEASURES.search(path) is not None
 
 
 @lru_cache(maxsize=65536)

@@ -11,6 +11,7 @@ from synclint.finding import Confidence
 from synclint.flow.conventions import (
     is_after_transfer,
     is_cpu_backend,
+    is_for_inputs,
     is_host_side,
     names_host_memory,
     names_tensor,
@@ -168,7 +169,7 @@ class Frame:
                 return value
             return known if value.origin is None else known.replace(origin=value.origin)
         if kind is Kind.DEVICE and value.sure is Confidence.POSSIBLE and value.place is not Place.CPU:
-            known = None if self.prepares_data else value_by_name(name)
+            known = None if self.prepares_inputs else value_by_name(name)
             if known is not None and known.kind is Kind.DEVICE:
                 return known.replace(origin=value.origin, why=value.why)
         if (
@@ -203,6 +204,11 @@ class Frame:
     def prepares_data(self) -> bool:
         """Whether this prepares data before anything is on a device."""
         return is_host_side(self.module.path, self.owner_name, self.scope.qualname)
+
+    @property
+    def prepares_inputs(self) -> bool:
+        """Whether that data is on its way to a model, and no answer of one."""
+        return self.prepares_data and is_for_inputs(self.scope.qualname.rpartition(".")[2])
 
     @property
     def is_for_cpu(self) -> bool:

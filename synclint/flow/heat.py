@@ -13,7 +13,15 @@ from typing import NamedTuple
 
 from synclint.finding import Heat
 from synclint.flow.callgraph import CallGraph, Edge, Node
-from synclint.flow.conventions import is_cold, is_cool, is_frozen, is_hot, is_rare_file, lends_its_heat
+from synclint.flow.conventions import (
+    is_cold,
+    is_cool,
+    is_for_measurements,
+    is_frozen,
+    is_hot,
+    is_rare_file,
+    lends_its_heat,
+)
 from synclint.flow.outline import keeps_its_result
 from synclint.index.packages import module_name
 from synclint.index.records import Symbol
@@ -137,11 +145,10 @@ class _Spread:
             return _Nature.FROZEN, f"`{name}` does not run for every step"
         if is_cold(name):
             return _Nature.COLD, ""
-        if is_rare_file(symbol.path) and not is_side_file(symbol.path):
-            return _Nature.COOL, ""
-        if is_hot(name, symbol.owner.qualname):
+        rare = not is_side_file(symbol.path) and is_rare_file(symbol.path)
+        if is_hot(name, symbol.owner.qualname) and not (rare and is_for_measurements(symbol.path)):
             return _Nature.HOT, f"`{symbol.qualname}` runs for every step"
-        return (_Nature.COOL if is_cool(name) else _Nature.PLAIN), ""
+        return (_Nature.COOL if rare or is_cool(name) else _Nature.PLAIN), ""
 
     def _with_heat(self, heat: Heat) -> list[Node]:
         return [node for node, known in self.heats.items() if known.heat is heat]

@@ -12,6 +12,8 @@ UNKNOWN = Value()
 HOST = Value(Kind.HOST)
 LIKELY_HOST = Value(Kind.HOST, certainty=Confidence.LIKELY)
 NONE = Value(Kind.NONE)
+#: A list or tuple that surely has no elements.
+EMPTY = Value(Kind.SEQUENCE, items=(), length=0, const=())
 OBJECT = Value(Kind.OBJECT)
 
 # A value that could not be computed because it is being computed further up the stack.

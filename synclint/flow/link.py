@@ -218,7 +218,7 @@ class Linker:
         agreed = join_told(values)
         if agreed.place is Place.EITHER:
             return UNKNOWN  # they do not agree: what is declared, or convention, stands
-        numbers = sure_of_kind and agreed.kind in (Kind.HOST, Kind.SEQUENCE)
+        numbers = sure_of_kind and agreed.kind in (Kind.HOST, Kind.SEQUENCE, Kind.NDARRAY)
         return agreed if numbers else _at_most_likely(agreed)  # there may be callers that cannot be seen
 
     def _delegates(self, origin: Origin | None, function: Symbol) -> bool:

@@ -118,9 +118,9 @@ def in_the_light_of_calls(declared: Value, passed: Value) -> Value:
 
 
 def _is_numbers(value: Value) -> bool:
-    """Whether a value is surely a number, or a list or tuple of numbers."""
+    """Whether a value is surely a number, an array, or a list or tuple of such."""
     if value.kind is not Kind.SEQUENCE:
-        return value.kind is Kind.HOST and value.certainty is not Confidence.POSSIBLE
+        return value.kind in (Kind.HOST, Kind.NDARRAY) and value.certainty is not Confidence.POSSIBLE
     parts = value.items if value.items is not None else (value.element,)
     return all(part is not None and _is_numbers(part) for part in parts)
 
