@@ -677,6 +677,28 @@ CASES = {
                 sizes = mystery(given)
                 return sizes.tolist() + other.tolist()
         """,
+    "what is kept on the host by the file of a base is there": """
+        --- pkg/__init__.py
+        --- pkg/base.py
+        import torch
+        class Processor:
+            def fields(self):
+                return {"sizes": Field.batched("image", keep_on_cpu=True)}
+        --- pkg/model.py
+        import torch
+        from pkg.base import Processor
+        class NewProcessor(Processor):
+            pass
+        class Model(torch.nn.Module):
+            def forward(self, sizes: torch.Tensor):
+                return sizes.tolist()
+        --- pkg/other.py
+        import torch
+        from pkg.base import Processor
+        class Model(torch.nn.Module):
+            def forward(self, sizes: torch.Tensor):
+                return sizes.tolist()  # waits
+        """,
     "an override that hands on its parameter tells nothing": """
         --- model.py
         import torch

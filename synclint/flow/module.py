@@ -6,6 +6,7 @@ import ast
 import builtins
 import os
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from synclint.finding import Confidence, Heat
@@ -15,7 +16,6 @@ from synclint.flow.annotations import annotated
 from synclint.flow.file_heat import FileHeat
 from synclint.flow.frame import Frame
 from synclint.flow.heat import NO_NAMES, Names
-from synclint.flow.kept_on_host import kept_on_host
 from synclint.flow.lattice import PENDING, UNKNOWN, item_value, join, join_all, join_writers
 from synclint.flow.loops import Loops
 from synclint.flow.nn_modules import is_nn_module
@@ -25,6 +25,7 @@ from synclint.flow.site import FunctionNode, Scope, Site
 from synclint.flow.summary import Call, Summary
 from synclint.flow.values import Kind, Place, Value
 from synclint.index.build import FUNCTION, build, flat, is_overload, is_setter, resolve
+from synclint.index.kept_on_host import kept_on_host
 from synclint.index.packages import Packages
 from synclint.index.project import Class, Method, Project
 from synclint.index.records import ModuleRecord, Symbol
@@ -71,11 +72,11 @@ class ModuleFlow:
         self.path = path or source.path
         self.tree = source.tree
         self.record = build(self.path, self.tree, name)
+        self.record.kept_on_host = kept_on_host(source)
         self.wanted = wanted
         self.torch = torch or ASSUMED_TORCH
         self.heat = FileHeat(self, None if place is None else place.heats, names)
         self.loops = Loops(source)
-        self.kept_on_host = kept_on_host(source)
         self.linker = None if place is None else place.linker
         self.calls: dict[ast.Call, Call] | None = None
         self.frames: type[Frame] = Frame
@@ -172,6 +173,13 @@ class ModuleFlow:
         """Constructors first: they say where attributes live."""
         node = self.function_nodes[qualname]
         return node.name != "__init__", node.lineno
+
+    @cached_property
+    def kept_on_host(self) -> frozenset[str]:
+        """The names of data that this file, or one with a base of its classes, keeps in host memory by a flag."""
+        paths = {at.path for name in self.record.classes for at, _ in self.ancestry(self.symbol(name))[1:]}
+        records = (self._project.record(path) for path in sorted(paths - {self.path}))
+        return self.record.kept_on_host.union(*(record.kept_on_host for record in records if record is not None))
 
     # Names
 
