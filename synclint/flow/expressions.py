@@ -25,7 +25,7 @@ from synclint.flow.lattice import (
 from synclint.flow.module_containers import item_of_module
 from synclint.flow.operations import read_number
 from synclint.flow.origins import element_of as element_origin
-from synclint.flow.places import combine, place_of_name
+from synclint.flow.places import combine, is_host_scalar, place_of_name
 from synclint.flow.refine import refine
 from synclint.flow.subscripts import container_of, read_subscript, write_subscript
 from synclint.flow.tensors import DTYPE_ORDER
@@ -277,6 +277,8 @@ def _tensor_result(best: Value, left: Value, right: Value, true_division: bool =
             dtype = max(tensor.dtype, other.dtype, key=DTYPE_ORDER.index)
     if true_division and dtype in (Dtype.INT, Dtype.BOOL):
         dtype = Dtype.FLOAT
+    if is_host_scalar(best) and Kind.UNKNOWN in (left.kind, right.kind):  # which decides where the result is
+        best = best.replace(place=Place.UNKNOWN, sure=Confidence.CERTAIN, origin=None)
     return Value(
         Kind.TENSOR,
         best.place,

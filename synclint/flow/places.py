@@ -61,6 +61,11 @@ def combine(tensors: Iterable[Value]) -> Value | None:
     return best
 
 
-def _weight(tensor: Value) -> tuple[bool, Confidence, bool]:
-    known = tensor.place is not Place.UNKNOWN and not (tensor.place is Place.CPU and tensor.rank == 0)
-    return known, tensor.confidence, tensor.place.on_accelerator
+def _weight(tensor: Value) -> tuple[bool, bool, Confidence, bool]:
+    decides = not is_host_scalar(tensor)
+    return tensor.place is not Place.UNKNOWN and decides, decides, tensor.confidence, tensor.place.on_accelerator
+
+
+def is_host_scalar(tensor: Value) -> bool:
+    """Whether a tensor in host memory goes along with an operation wherever that is."""
+    return tensor.place is Place.CPU and tensor.rank == 0
