@@ -508,6 +508,8 @@ REGIONS = {
     "logging": ("if logger.isEnabledFor(10):\n    READ", "cold", "where the level of logging asks for it"),
     "a level": ("if logger.level <= 10:\n    READ", "cold", "where the level of logging asks for it"),
     "verbose": ("if self.verbose and x:\n    READ", "cold", "only runs where `verbose` is set"),
+    "an export": ("if torch.onnx.is_in_onnx_export():\n    READ", "cold", "while the model is traced or exported"),
+    "no tracing": ("if not torch.jit.is_tracing():\n    READ", "hot", "runs for every step"),
     "not verbose": ("if not verbose:\n    READ", "hot", "runs for every step"),
     "an interval": ("if step % self.log_interval == 0:\n    READ", "cold", "runs once in `log_interval` steps"),
     "a number": ("if (step + 1) % 100 == 0:\n    READ", "cold", "runs once in 100 steps"),

@@ -16,6 +16,7 @@ from synclint.index.records import ClassRecord
 
 _VERBOSE = re.compile(r"(?:^|_)(?:verbose|verbosity|debug|debugging|profiling|is_debug)(?:_|$)|^(?:VERBOSE|DEBUG)$")
 _OCCASION = re.compile(r"^_?should_(?:save|log|evaluate|eval|profile|checkpoint)|^_?do_(?:log|profile|save)$")
+_EXPORTING = re.compile(r"(?:^|_)(?:in_onnx_export|is_(?:jit_)?tracing|is_scripting|is_(?:\w+_)?exporting)$")
 _COUNTER = re.compile(r"(?:^|_)(?:step|steps|iter|iters|iteration|iterations|epoch|idx|index|it|i|count|counter|tick)$")
 _INTERVAL = re.compile(r"log|print|save|eval|check|freq|interval|every|period|report|summary|display|plot|vis|dump")
 _RARE = 10  # once in as many steps is no longer each step
@@ -111,6 +112,8 @@ def _rare(test: ast.expr, negative: bool) -> tuple[Heat, str] | None:
         test = test.func
         if isinstance(test, ast.Attribute) and test.attr == "isEnabledFor":
             return Heat.COLD, _LOGGING
+    if _EXPORTING.search((dotted_name(test) or "").rpartition(".")[2]):
+        return Heat.COLD, "only runs while the model is traced or exported"
     name = test.attr if isinstance(test, ast.Attribute) else test.id if isinstance(test, ast.Name) else ""
     if _VERBOSE.search(name):
         return Heat.COLD, f"only runs where `{name}` is set"
