@@ -626,6 +626,10 @@ CASES = {
                 return max(thw[0], thw[1])
             def unknown(one: torch.Tensor):
                 return one.sum().item()  # waits
+            def either(one: torch.Tensor):
+                return one.sum().item()
+            either(ids)
+            either(torch.zeros(3))
             count(ids.cpu())  # waits
             both(mask.cpu() == 1)  # waits
             again(mask)
@@ -692,9 +696,16 @@ CASES = {
         class Model(torch.nn.Module):
             def forward(self, sizes: torch.Tensor):
                 return sizes.tolist()
-        --- pkg/other.py
+        --- pkg/third.py
         import torch
         from pkg.base import Processor
+        @registry.register(Processor)
+        class Model(torch.nn.Module):
+            def forward(self, sizes: torch.Tensor):
+                return sizes.tolist()
+        --- pkg/other.py
+        import torch
+        from pkg import base
         class Model(torch.nn.Module):
             def forward(self, sizes: torch.Tensor):
                 return sizes.tolist()  # waits

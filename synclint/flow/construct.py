@@ -92,9 +92,9 @@ def emit_host_data(
         data = Value(Kind.SEQUENCE, element=HOST, certainty=guess)
     elif data.kind is Kind.SEQUENCE:
         data = _with_numbers(data)
-    on_device = element_of(data) if data.kind is Kind.SEQUENCE else None
-    if on_device is not None and on_device.kind is Kind.TENSOR:
-        data = data.replace(certainty=min(data.certainty, on_device.confidence))
+    weakest = _weakest_tensor(data)
+    if weakest < data.certainty:
+        data = data.replace(certainty=weakest)
     pin = keywords.get("requires_grad")
     frame.emit(
         spelling,
@@ -103,6 +103,16 @@ def emit_host_data(
         {"data": data_node} if data_node is not None else {},
         {"requires-grad": None if pin is None else pin.const is not False},
     )
+
+
+def _weakest_tensor(data: Value) -> Confidence:
+    """The least confidence in a tensor that a list, or a list of lists, has in it."""
+    if data.kind is Kind.TENSOR:
+        return data.confidence
+    if data.kind is not Kind.SEQUENCE:
+        return Confidence.CERTAIN
+    element = element_of(data)
+    return Confidence.CERTAIN if element is None else _weakest_tensor(element)
 
 
 def _with_numbers(data: Value) -> Value:

@@ -119,7 +119,7 @@ _COOL = re.compile(
     r"retry|recover|restart|reconfigure|re_?init\w*|rollback|abort|"
     r"(?:update|sync|send|receive|recv|transfer|broadcast|push|pull|reshard|export|finali[sz]e|repack|shuffle|swizzle|"
     r"prepack|permute|requantize)_(?:\w+_)?weights?|checkpoint_(?:prepare|restore|save|load)|empty_cache|"
-    r"reset_\w*(?:cache|memory|stats))(?:_|$)"
+    r"reset_\w*(?:cache|memory|stats)|auto_?tune|(?:generate|make|create)_(?:\w+_)?inputs$)(?:_|$)"
     r"|^\w*memory_(?:usage|stats|info|summary|snapshot|breakdown)$|\w_main$"
 )
 # Files whose functions are cold unless something hot calls them; those of measurements whatever they are called.
@@ -128,6 +128,7 @@ _RARE_FILE = re.compile(
     r"(?:dist(?:ributed)?_)?checkpoints?)/|(?:^|/)(?:convert_\w+|weight_utils|\w*benchmark)\.py$"
 )
 _MEASURES = re.compile(r"(?:^|/)(?:benchmarks?/|\w*benchmark\.py$)")
+_COOL_CLASS = re.compile(r"Memory(?:Tracker|Monitor)|Profiler|Benchmark")
 _OTHER_LOADER = re.compile(r"weight|model|config|lora|state|param|tensor|image|file|adapter")
 
 
@@ -234,6 +235,11 @@ def is_for_inputs(function: str) -> bool:
     return _FOR_INPUTS.search(function) is not None
 
 
+def makes_inputs(name: str) -> bool:
+    """Functions and classes that lay down what the inputs of a model are."""
+    return "field" in name or name.endswith(("Processor", "ProcessingInfo"))
+
+
 @lru_cache(maxsize=4096)
 def is_in_and_out(path: str) -> bool:
     """Files that read and write media, requests and answers."""
@@ -270,9 +276,10 @@ def is_hot(name: str, owner: str = "") -> bool:
 
 
 @lru_cache(maxsize=65536)
-def is_cool(name: str) -> bool:
-    """Whether a function of this name is cold unless something hot calls it."""
-    return _COOL.search(name) is not None
+def is_cool(name: str, owner: str = "") -> bool:
+    """Whether a function of this name, of the class ``owner`` if it is a method, is cold unless something hot calls
+    it."""
+    return _COOL.search(name) is not None or _COOL_CLASS.search(owner) is not None
 
 
 @lru_cache(maxsize=16384)

@@ -148,7 +148,7 @@ class _Spread:
         rare = not is_side_file(symbol.path) and is_rare_file(symbol.path)
         if is_hot(name, symbol.owner.qualname) and not (rare and is_for_measurements(symbol.path)):
             return _Nature.HOT, f"`{symbol.qualname}` runs for every step"
-        return (_Nature.COOL if rare or is_cool(name) else _Nature.PLAIN), ""
+        return (_Nature.COOL if rare or is_cool(name, symbol.owner.qualname) else _Nature.PLAIN), ""
 
     def _with_heat(self, heat: Heat) -> list[Node]:
         return [node for node, known in self.heats.items() if known.heat is heat]

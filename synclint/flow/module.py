@@ -13,6 +13,7 @@ from synclint.finding import Confidence, Heat
 from synclint.flow import expressions as _expressions  # noqa: F401 - fills the dispatch table
 from synclint.flow import statements as _statements  # noqa: F401 - fills the dispatch table
 from synclint.flow.annotations import annotated
+from synclint.flow.conventions import makes_inputs
 from synclint.flow.file_heat import FileHeat
 from synclint.flow.frame import Frame
 from synclint.flow.heat import NO_NAMES, Names
@@ -176,8 +177,13 @@ class ModuleFlow:
 
     @cached_property
     def kept_on_host(self) -> frozenset[str]:
-        """The names of data that this file, or one with a base of its classes, keeps in host memory by a flag."""
+        """The names of data that is kept in host memory by a flag: in this file, in one with a base of its classes, or
+        in one that it has what makes its inputs from."""
         paths = {at.path for name in self.record.classes for at, _ in self.ancestry(self.symbol(name))[1:]}
+        for name, dotted in self.record.imports.items():
+            found = self._project.find(dotted, self.path) if makes_inputs(name) else None
+            if found is not None:
+                paths.add(found.path)
         records = (self._project.record(path) for path in sorted(paths - {self.path}))
         return self.record.kept_on_host.union(*(record.kept_on_host for record in records if record is not None))
 

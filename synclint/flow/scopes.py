@@ -44,7 +44,8 @@ class Nested:
         for name, values in self.passed.items():
             if name in env:
                 agreed = join_told([value for value in values if value.kind is not Kind.UNKNOWN])
-                if agreed.place is Place.EITHER:
+                if agreed.place is Place.EITHER:  # these are all calls, and they do not agree
+                    env[name] = env[name].replace(sure=Confidence.POSSIBLE)
                     continue
                 if any(value.kind is Kind.UNKNOWN or value.certainty is not Confidence.CERTAIN for value in values):
                     agreed = agreed.replace(certainty=min(agreed.certainty, Confidence.LIKELY))
