@@ -501,6 +501,14 @@ REGIONS = {
     "once for each key, asked for": (
         "plan = pools.get(n)\nif plan is None:\n    plan = READ\n    self.pools[n] = plan", "cold",
         "for each key of `self.pools`"),
+    "once for each key, after leaving": (
+        "if n in self._plans:\n    return self._plans[n]\nREAD", "cold", "for each key of `self._plans`"),
+    "once for each key of a variable": (
+        "if (plan := PLANS.get(n)) is not None:\n    return plan\nREAD", "cold", "once for each key of `PLANS`"),
+    "a key of a constant": ("if n in NAMES:\n    return 1\nREAD", "hot", "runs for every step"),
+    "once, to move it": (
+        "if self.table.device != x.device:\n    self.table = READ", "cold", "runs once, until it has been moved"),
+    "to move something else": ("if self.table.device != x.device:\n    x = READ", "hot", "runs for every step"),
     "each key of a local": ("if n not in plans:\n    plans[n] = READ", "hot", "runs for every step"),
     "each key of a cache of keys": (
         "if n not in self.key_cache:\n    self.key_cache[n] = READ", "hot", "runs for every step"),

@@ -830,6 +830,31 @@ CASES = {
         def read(inputs):
             return inputs["mask"].tolist()  # waits
         """,
+    "what stands in for a tensor says nothing of it": """
+        --- model.py
+        import torch
+        class Model(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.cache = (torch.tensor([]),)
+                self.table = torch.tensor([1])
+            def forward(self, x: torch.Tensor):
+                first = self.cache[0].to(x.device)
+                return first + self.table.to(x.device)  # waits
+        """,
+    "modules of processors run on the host": """
+        --- pkg/__init__.py
+        --- pkg/processors/filters.py
+        import torch
+        class Filters(torch.nn.Module):
+            def forward(self, x):
+                return x.sum().item()
+        --- pkg/models/filters.py
+        import torch
+        class Filters(torch.nn.Module):
+            def forward(self, x):
+                return x.sum().item()  # waits
+        """,
     "a list that is empty is not copied": """
         --- use.py
         import torch

@@ -158,6 +158,8 @@ def assign_attribute(frame: Frame, target: ast.Attribute, value: Value) -> None:
     receiver = target.value
     value = frame.by_name(target.attr, value)
     named = value.replace(fresh=False) if value.fresh else value
+    if frame.scope.qualname.endswith(".__init__"):
+        named = _without_placeholders(named)
     if isinstance(receiver, ast.Name) and receiver.id == frame.receiver and frame.owner:
         stored = named
         if frame.module.is_module_like(frame.owner):
@@ -168,6 +170,15 @@ def assign_attribute(frame: Frame, target: ast.Attribute, value: Value) -> None:
     key = dotted_name(target)
     if key is not None:
         frame.store(key, named)
+
+
+def _without_placeholders(value: Value) -> Value:
+    """``self.cache = torch.tensor([])``: what stands there until it is set says nothing of where that will be."""
+    if value.items:
+        return value.replace(items=tuple(map(_without_placeholders, value.items)))
+    if value.kind is Kind.TENSOR and value.length == 0 and value.place is Place.CPU:
+        return value.replace(place=Place.UNKNOWN, rank=None, length=None, pinned=None, why=None)
+    return value
 
 
 def _stored_in_module(frame: Frame, name: str, value: Value) -> Value:

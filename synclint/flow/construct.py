@@ -67,7 +67,7 @@ def construct(frame: Frame, node: ast.Call, dotted: str, arguments: Sequence[Val
         dense=True if dotted == "torch.tensor" else None,
         leaf=requires_grad is None or requires_grad.const is False,
         rank=rank_of_data(data),
-        length=data.length if data.kind is Kind.SEQUENCE and rank_of_data(data) == 1 else None,
+        length=data.length if data.kind is Kind.SEQUENCE and (rank_of_data(data) == 1 or data.length == 0) else None,
         dtype=dtype,
         fresh=dotted == "torch.tensor" or data.kind in (Kind.SEQUENCE, Kind.HOST),
         origin=device.origin,

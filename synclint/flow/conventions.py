@@ -27,6 +27,7 @@ _HOST_SIDE = re.compile(
 _FOR_INPUTS = re.compile(
     r"(?<!post_)(?<!post)(?:pre_?process|prepare|resize|rescale|crop|(?:^|_)pad(?:_|$)|normalize|annotation|augment|label)"
 )
+_PROCESSOR_FILE = re.compile(r"(?:^|/)(?:pre)?process(?:ors?|ing)/|(?:^|/)(?:image_|video_|audio_)?processing_\w+\.py$")
 # Code that reads and writes media and requests: what it has is in host memory unless it says otherwise.
 _IN_AND_OUT = re.compile(
     r"(?:^|/)(?:renderers?|entrypoints?|inputs?|protocols?|serial\w*|(?:video|audio|image|media)s?(?:_\w*|io)?)(?:/|\.py$)"
@@ -119,7 +120,8 @@ _COOL = re.compile(
     r"retry|recover|restart|reconfigure|re_?init\w*|rollback|abort|"
     r"(?:update|sync|send|receive|recv|transfer|broadcast|push|pull|reshard|export|finali[sz]e|repack|shuffle|swizzle|"
     r"prepack|permute|requantize)_(?:\w+_)?weights?|checkpoint_(?:prepare|restore|save|load)|empty_cache|"
-    r"reset_\w*(?:cache|memory|stats)|auto_?tune|(?:generate|make|create)_(?:\w+_)?inputs$)(?:_|$)"
+    r"reset_\w*(?:cache|memory|stats)|auto_?tune|(?:generate|make|create)_(?:\w+_)?inputs$|"
+    r"(?:prepare|convert|process)_\w*(?:layer|weights?|scales?)_for|validate_load\w*)(?:_|$)"
     r"|^\w*memory_(?:usage|stats|info|summary|snapshot|breakdown)$|\w_main$"
 )
 # Files whose functions are cold unless something hot calls them; those of measurements whatever they are called.
@@ -233,6 +235,12 @@ def is_for_cpu(*names: str) -> bool:
 def is_for_inputs(function: str) -> bool:
     """Functions that prepare the inputs of a model, in code that may as well handle what it gives."""
     return _FOR_INPUTS.search(function) is not None
+
+
+@lru_cache(maxsize=4096)
+def is_processor_file(path: str) -> bool:
+    """Files of what prepares inputs, in which even modules run on the host."""
+    return _PROCESSOR_FILE.search(path) is not None
 
 
 def makes_inputs(name: str) -> bool:

@@ -13,6 +13,7 @@ from synclint.flow.conventions import (
     is_cpu_backend,
     is_for_inputs,
     is_host_side,
+    is_processor_file,
     names_host_memory,
     names_tensor,
     value_by_name,
@@ -196,7 +197,7 @@ class Frame:
     def in_model_code(self) -> bool:
         """Whether this is a method of an ``nn.Module``, of a class that has a ``forward``, or of a trainer."""
         owner = self.owner
-        if owner is None or is_after_transfer(owner.name, self.scope.qualname):
+        if owner is None or is_after_transfer(owner.name, self.scope.qualname) or is_processor_file(self.module.path):
             return False
         return owner.name.endswith("Trainer") or self.module.is_module_like(owner) or self.module.has_forward(owner)
 

@@ -58,6 +58,8 @@ def branches(node: ast.If, method: Method | None) -> Branches:
         kept = _kept_by_key(node, test, negative)
         if kept is not None:
             return kept
+        if _moves_itself(node, test, negative):
+            return Branches(Region(Heat.COLD, "runs once, until it has been moved", node.lineno))
         flag = _start_flag(test)
         if flag:
             start = Region(Heat.COLD, f"runs once, until `{flag}` is set", node.lineno)
@@ -163,6 +165,10 @@ def _rare_turn(test: ast.BinOp) -> tuple[Heat, str] | None:
 
 def _kept_by_key(node: ast.If, test: ast.expr, negative: bool) -> Branches | None:
     """``if key not in self._plans: self._plans[key] = ...`` and ``if plan is None: cls.plans[key] = plan = ...``."""
+    kept = _found_by_key(test, negative)
+    if kept is not None and node.test is test and not node.orelse and _leaves(node.body):
+        text = f"runs once for each key of `{ast.unparse(kept)}`"
+        return Branches(after=Region(Heat.COLD, text, node.lineno))
     missing = _missing(test, negative)
     if missing is None:
         return None
@@ -172,6 +178,22 @@ def _kept_by_key(node: ast.If, test: ast.expr, negative: bool) -> Branches | Non
                 text = f"runs once for each key of `{ast.unparse(target.value)}`"
                 return Branches(Region(Heat.COLD, text, node.lineno))
     return None
+
+
+def _found_by_key(test: ast.expr, negative: bool) -> ast.expr | None:
+    """What a condition finds a key in: ``key in self._plans``, ``(plan := PLANS.get(key)) is not None``."""
+    if not isinstance(test, ast.Compare) or len(test.ops) != 1 or negative:
+        return None
+    right = test.comparators[0]
+    if isinstance(test.ops[0], ast.In):
+        return right if _keeps(right) else None
+    if not isinstance(test.ops[0], ast.IsNot) or not isinstance(test.left, ast.NamedExpr):
+        return None
+    call = test.left.value
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute) or call.func.attr != "get":
+        return None
+    kept = call.func.value
+    return kept if _keeps(kept) or (isinstance(kept, ast.Name) and kept.id.isupper()) else None
 
 
 def _missing(test: ast.expr, negative: bool) -> ast.expr | None:
@@ -202,6 +224,19 @@ def _keeps(node: ast.expr) -> bool:
 
 
 # ---------------------------------------------------------------------- what runs once
+
+
+def _moves_itself(node: ast.If, test: ast.expr, negative: bool) -> bool:
+    """``if self.table.device != device: self.table = self.table.to(device)``."""
+    if not isinstance(test, ast.Compare) or len(test.ops) != 1:
+        return False
+    if isinstance(test.ops[0], ast.NotEq) is negative or not isinstance(test.ops[0], (ast.Eq, ast.NotEq)):
+        return False
+    sides = [side for side in (test.left, test.comparators[0]) if isinstance(side, ast.Attribute)]
+    moved = {name for side in sides if side.attr == "device" and (name := _own(side.value)) is not None}
+    return any(
+        isinstance(one, ast.Assign) and any(_own(target) in moved for target in one.targets) for one in flat(node.body)
+    )
 
 
 def _start_flag(test: ast.expr) -> str:
