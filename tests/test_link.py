@@ -855,6 +855,20 @@ CASES = {
             def forward(self, x):
                 return x.sum().item()  # waits
         """,
+    "callers that do not agree leave little of a convention": """
+        --- use.py
+        import torch
+        def both(x: torch.Tensor):
+            return x.sum().item()
+        def one(x: torch.Tensor):
+            return x.sum().item()  # waits
+        class Model(torch.nn.Module):
+            def forward(self, x: torch.Tensor):
+                both(x)
+                both(torch.zeros(3))
+                one(x)
+                one(mystery(x))
+        """,
     "a list that is empty is not copied": """
         --- use.py
         import torch

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from synclint.finding import Confidence
 from synclint.flow.heat import Heats
-from synclint.flow.lattice import UNKNOWN, item_value, join_told, join_writers
+from synclint.flow.lattice import DISAGREED, UNKNOWN, item_value, join_told, join_writers
 from synclint.flow.nn_modules import is_nn_module
 from synclint.flow.origins import Attribute, Called, Defined, Element, Held, Named, Origin, Passed, Super
 from synclint.flow.places import as_device, place_of_name
@@ -217,7 +217,7 @@ class Linker:
                 values.append(value.replace(why=step, fresh=False, const=None, place=place))
         agreed = join_told(values)
         if agreed.place is Place.EITHER:
-            return UNKNOWN  # they do not agree: what is declared, or convention, stands
+            return DISAGREED
         numbers = sure_of_kind and agreed.kind in (Kind.HOST, Kind.SEQUENCE, Kind.NDARRAY)
         return agreed if numbers else _at_most_likely(agreed)  # there may be callers that cannot be seen
 
@@ -413,7 +413,8 @@ class Linker:
         if isinstance(origin, Passed):
             if origin.function == at.function and origin.name in at.bound:
                 return at.bound[origin.name]
-            return _at_most_likely(self._parameter(origin.function, origin.name, at.depth - 1))
+            passed = self._parameter(origin.function, origin.name, at.depth - 1)
+            return UNKNOWN if passed is DISAGREED else _at_most_likely(passed)
         if isinstance(origin, Attribute):
             if isinstance(origin.of, Super):
                 method = self.project.inherited(origin.of.symbol, origin.name)

@@ -21,7 +21,7 @@ from synclint.flow.conventions import (
     names_host_value,
     names_tensor,
 )
-from synclint.flow.lattice import LIKELY_HOST, UNKNOWN
+from synclint.flow.lattice import DISAGREED, LIKELY_HOST, UNKNOWN
 from synclint.flow.site import FunctionNode
 from synclint.flow.values import Kind, Place, Value, Why
 
@@ -83,6 +83,8 @@ def bind_arguments(
 def in_the_light_of_calls(declared: Value, passed: Value) -> Value:
     """A parameter's value by annotation or convention, with what its call sites agree on."""
     kind = passed.kind
+    if passed is DISAGREED and declared.kind is Kind.TENSOR:  # what is declared, or convention, stands, but for less
+        return declared.replace(sure=Confidence.POSSIBLE)
     if kind is Kind.UNKNOWN:
         return declared
     all_agree = passed.certainty is Confidence.CERTAIN
