@@ -868,6 +868,12 @@ CASES = {
                 both(torch.zeros(3))
                 one(x)
                 one(mystery(x))
+                most(x)
+                most(x + 1)
+                most(x * 2)
+                most(torch.zeros(3))
+        def most(x: torch.Tensor):
+            return x.sum().item()  # waits
         """,
     "a list that is empty is not copied": """
         --- use.py

@@ -217,7 +217,7 @@ class Linker:
                 values.append(value.replace(why=step, fresh=False, const=None, place=place))
         agreed = join_told(values)
         if agreed.place is Place.EITHER:
-            return DISAGREED
+            return UNKNOWN if _mostly_on_accelerator(values) else DISAGREED
         numbers = sure_of_kind and agreed.kind in (Kind.HOST, Kind.SEQUENCE, Kind.NDARRAY)
         return agreed if numbers else _at_most_likely(agreed)  # there may be callers that cannot be seen
 
@@ -436,6 +436,11 @@ class Linker:
         arguments = [self._resolve(value, at.deeper()) for value in origin.arguments]
         keywords = {name: self._resolve(value, at.deeper()) for name, value in origin.keywords}
         return self._call(callee, arguments, keywords, at.depth - 1)
+
+
+def _mostly_on_accelerator(values: Sequence[Value]) -> bool:
+    """Whether few call sites pass something in host memory: then what is declared, or convention, stands."""
+    return sum(value.place.on_accelerator for value in values) > 2 * sum(value.place is Place.CPU for value in values)
 
 
 def _at_most_likely(value: Value) -> Value:
