@@ -375,6 +375,20 @@ def test_pieces_that_are_put_together_and_sent_come_from_the_host(expression: st
     assert likely.count("blocking-h2d-copy") == found
 
 
+def test_elements_of_a_tensor_or_a_list_of_tensors_are_tensors(reveal) -> None:
+    code = """
+    class Model(torch.nn.Module):
+        def forward(self, images: torch.Tensor | list[torch.Tensor], sizes: torch.Tensor | list[int]):
+            reveal(images)
+            for image in images:
+                reveal(image)
+            for size in sizes:
+                reveal(size)
+    """
+    possible = "tensor accelerator possible"
+    assert reveal(code) == [possible, "tensor accelerator likely", possible]
+
+
 def test_one_key_of_a_batch_that_is_moved_leaves_the_others(reveal) -> None:
     code = """
     def preprocess(batch: dict, device):

@@ -197,7 +197,10 @@ def item_value(container: Value, index: int | None) -> Value:
     kind = container.kind
     if kind is Kind.TENSOR:
         rank = None if container.rank is None or container.rank == 0 else container.rank - 1
-        return container.replace(rank=rank, fresh=False, length=None, leaf=None)
+        certainty = container.certainty
+        if container.element is not None:  # a tensor, or a list of tensors
+            certainty = max(certainty, Confidence.LIKELY)
+        return container.replace(rank=rank, fresh=False, length=None, leaf=None, certainty=certainty, element=None)
     if kind is Kind.SEQUENCE:
         return element_of(container) or UNKNOWN
     held = element_of(container) if kind is Kind.MODULE else None
