@@ -426,7 +426,7 @@ def test_what_is_handed_on_by_loading_is_cold(tmp_path: Path) -> None:
 
 
 def test_what_runs_between_steps_is_cold_unless_a_hot_function_calls_it(tmp_path: Path) -> None:
-    names = "retry wake_up update_weights checkpoint_prepare_state run_daemon _finalize_moe_weights generate_mlp_inputs"
+    names = "retry wake_up update_weights checkpoint_prepare_state run_daemon _finalize_moe_weights compile_entry"
     calm = "".join(f"def {name}():\n    READ\n" for name in names.split())
     calm += "class MemoryTracker:\n    def start(self):\n        READ\n"
     busy = "def empty_cache():\n    READ\ndef forward():\n    empty_cache()\n"
@@ -503,6 +503,8 @@ REGIONS = {
         "for each key of `self.pools`"),
     "once for each key, after leaving": (
         "if n in self._plans:\n    return self._plans[n]\nREAD", "cold", "for each key of `self._plans`"),
+    "once for each group": (
+        "if n in self._synchronized_groups:\n    return\nREAD", "cold", "for each key of `self._synchronized_groups`"),
     "once for each key of a variable": (
         "if (plan := PLANS.get(n)) is not None:\n    return plan\nREAD", "cold", "once for each key of `PLANS`"),
     "a key of a constant": ("if n in NAMES:\n    return 1\nREAD", "hot", "runs for every step"),

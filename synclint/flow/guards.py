@@ -25,7 +25,8 @@ _LOGGING = "only runs where the level of logging asks for it"
 _STARTED = re.compile(r"(?:^|_)(?:initiali[sz]ed|inited|warmed_up)$")
 # Not of keys and values: these caches are filled with every step.
 _KEPT = re.compile(
-    r"^(?!.*(?:kv_|key_|value_|layer)).*(?:caches?|cached|pools?|memo|plans?|kernels?|compiled|buffers?)(?:$|_)"
+    r"^(?!.*(?:kv_|key_|value_|layer)).*"
+    r"(?:caches?|cached|pools?|memo|plans?|kernels?|compiled|buffers?|synchroni[sz]ed|prepared)(?:$|_)"
 )
 _COUNTS_STEPS = re.compile(r"(?:^|_)(?:step|steps|iter|iters|iteration|epoch)$")
 
