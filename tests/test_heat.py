@@ -426,7 +426,10 @@ def test_what_is_handed_on_by_loading_is_cold(tmp_path: Path) -> None:
 
 
 def test_what_runs_between_steps_is_cold_unless_a_hot_function_calls_it(tmp_path: Path) -> None:
-    names = "retry wake_up update_weights checkpoint_prepare_state run_daemon _finalize_moe_weights compile_entry"
+    names = """
+    retry wake_up update_weights checkpoint_prepare_state run_daemon _finalize_moe_weights compile_entry
+    nvfp4_marlin_process_scales
+    """
     calm = "".join(f"def {name}():\n    READ\n" for name in names.split())
     calm += "class MemoryTracker:\n    def start(self):\n        READ\n"
     busy = "def empty_cache():\n    READ\ndef forward():\n    empty_cache()\n"
@@ -438,6 +441,7 @@ def test_files_of_loading_and_of_measurements_are_cold_unless_a_hot_function_cal
     code = "def forward():\n    return READ\ndef pack():\n    return READ\n"
     files = {
         "pkg/benchmarks/stream.py": code,
+        "pkg/ops/pack_test.py": code,
         "pkg/weight_transfer/packed.py": code,
         "pkg/runner.py": "from pkg.weight_transfer.packed import pack\ndef execute_model():\n    pack()\n",
     }
@@ -445,6 +449,8 @@ def test_files_of_loading_and_of_measurements_are_cold_unless_a_hot_function_cal
     assert found == {
         ("benchmarks", "forward"): "cold",
         ("benchmarks", "pack"): "cold",
+        ("ops", "forward"): "cold",
+        ("ops", "pack"): "cold",
         ("weight_transfer", "forward"): "hot",
         ("weight_transfer", "pack"): "hot",
     }

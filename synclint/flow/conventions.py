@@ -121,15 +121,18 @@ _COOL = re.compile(
     r"(?:update|sync|send|receive|recv|transfer|broadcast|push|pull|reshard|export|finali[sz]e|repack|shuffle|swizzle|"
     r"prepack|permute|requantize)_(?:\w+_)?weights?|checkpoint_(?:prepare|restore|save|load)|empty_cache|"
     r"reset_\w*(?:cache|memory|stats)|auto_?tune|(?:generate|make|create)_(?:\w+_)?inputs$|"
-    r"(?:prepare|convert|process)_\w*(?:layer|weights?|scales?)_for|validate_load\w*)(?:_|$)"
+    r"(?:prepare|convert|process)_\w*(?:layer|weights?|scales?)_for|validate_load\w*|"
+    r"(?:un)?pack_(?:cols|rows)|(?:gptq|awq|marlin|nvfp4|mxfp4|fp8)_(?:\w+_)?(?:pack|permute|process|quantize|zero|to)"
+    r")(?:_|$)"
     r"|^\w*memory_(?:usage|stats|info|summary|snapshot|breakdown)$|\w_main$"
 )
-# Files whose functions are cold unless something hot calls them; those of measurements whatever they are called.
+# Files whose functions are cold unless something hot calls them; those of tests and measurements whatever their names.
 _RARE_FILE = re.compile(
     r"(?:^|/)(?:benchmarks?|elastic\w*|weight_(?:transfer|sync|update|cache|loading|utils)|model_loaders?|exporters?|"
-    r"(?:dist(?:ributed)?_)?checkpoints?)/|(?:^|/)(?:convert_\w+|weight_utils|\w*benchmark)\.py$"
+    r"(?:dist(?:ributed)?_)?checkpoints?|tests?|testing)/|"
+    r"(?:^|/)(?:convert_\w+|weight_utils|\w*benchmark|\w+_tests?|test_utils)\.py$"
 )
-_MEASURES = re.compile(r"(?:^|/)(?:benchmarks?/|\w*benchmark\.py$)")
+_TRIES = re.compile(r"(?:^|/)(?:(?:benchmarks?|tests?|testing)/|(?:\w*benchmark|\w+_tests?|test_utils)\.py$)")
 _COOL_CLASS = re.compile(r"Memory(?:Tracker|Monitor)|Profiler|Benchmark")
 _OTHER_LOADER = re.compile(r"weight|model|config|lora|state|param|tensor|image|file|adapter")
 
@@ -297,9 +300,9 @@ def is_rare_file(path: str) -> bool:
 
 
 @lru_cache(maxsize=16384)
-def is_for_measurements(path: str) -> bool:
-    """Whether a file of the project itself measures it."""
-    return _MEASURES.search(path) is not None
+def tries_out(path: str) -> bool:
+    """Whether a file of the project itself tests or measures it."""
+    return _TRIES.search(path) is not None
 
 
 @lru_cache(maxsize=65536)

@@ -16,16 +16,16 @@ from synclint.flow.callgraph import CallGraph, Edge, Node
 from synclint.flow.conventions import (
     is_cold,
     is_cool,
-    is_for_measurements,
     is_frozen,
     is_hot,
     is_rare_file,
     lends_its_heat,
+    tries_out,
 )
 from synclint.flow.outline import keeps_its_result
 from synclint.index.packages import module_name
 from synclint.index.records import Symbol
-from synclint.index.sides import is_side_file
+from synclint.index.sides import side_folder
 
 
 def stays_cold(qualname: str) -> bool:
@@ -145,8 +145,8 @@ class _Spread:
             return _Nature.FROZEN, f"`{name}` does not run for every step"
         if is_cold(name):
             return _Nature.COLD, ""
-        rare = not is_side_file(symbol.path) and is_rare_file(symbol.path)
-        if is_hot(name, symbol.owner.qualname) and not (rare and is_for_measurements(symbol.path)):
+        rare = is_rare_file(symbol.path) and not side_folder(symbol.path)
+        if is_hot(name, symbol.owner.qualname) and not (rare and tries_out(symbol.path)):
             return _Nature.HOT, f"`{symbol.qualname}` runs for every step"
         return (_Nature.COOL if rare or is_cool(name, symbol.owner.qualname) else _Nature.PLAIN), ""
 
