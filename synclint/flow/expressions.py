@@ -19,12 +19,12 @@ from synclint.flow.lattice import (
     UNKNOWN,
     element_of,
     element_value,
+    item_value,
     join,
     join_all,
 )
 from synclint.flow.module_containers import item_of_module
 from synclint.flow.operations import read_number
-from synclint.flow.origins import element_of as element_origin
 from synclint.flow.places import combine, is_host_scalar, place_of_name
 from synclint.flow.refine import refine
 from synclint.flow.subscripts import container_of, read_subscript, write_subscript
@@ -180,7 +180,7 @@ def _subscript(frame: Frame, node: ast.Subscript) -> Value:
     if kind is not Kind.UNKNOWN:
         return UNKNOWN
     asked = number if number is not None else index.const if isinstance(index.const, str) else ""
-    held = Value(origin=element_origin(container.origin, asked)) if container.origin is not None else UNKNOWN
+    held = item_value(container, asked)
     if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
         known = value_by_name(node.slice.value) or frame.kept_on_host(node.slice.value, node.lineno)
         return held if known is None else known.replace(origin=held.origin)

@@ -189,10 +189,13 @@ def element_value(container: Value) -> Value:
     return item_value(container, None)
 
 
-def item_value(container: Value, index: int | None) -> Value:
-    """The item at an index, where that is known, of what a value holds, or else of what iterating over it gives."""
+def item_value(container: Value, index: int | str | None) -> Value:
+    """The item at an index, where that is known, of what a value holds, or else of what iterating over it gives.
+
+    A key (empty, if it is not known) asks for something in what is not known.
+    """
     items = container.items
-    if index is not None and items is not None and -len(items) <= index < len(items):
+    if isinstance(index, int) and items is not None and -len(items) <= index < len(items):
         return items[index]
     kind = container.kind
     if kind is Kind.TENSOR:
