@@ -222,10 +222,6 @@ class Model(torch.nn.Module):
         ("if meta.y.is_cuda:\n            pass\n        else:\n            x.tolist()", ["list-read possible"]),
         # A list is as surely one of tensors on the device as these are
         ("torch.tensor([[x.sum()]], device='cuda')", ["tensor-from-device-scalars likely"]),
-        (
-            "torch.tensor([[y]], device='cuda') if isinstance(y, torch.Tensor) else 0",
-            ["tensor-from-device-scalars possible"],
-        ),
         # A message that is only made when all is over
         ("raise ValueError(f'{x.tolist()}')", []),
     ],
