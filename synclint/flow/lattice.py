@@ -15,6 +15,8 @@ NONE = Value(Kind.NONE)
 #: A list or tuple that surely has no elements.
 EMPTY = Value(Kind.SEQUENCE, items=(), length=0, const=())
 OBJECT = Value(Kind.OBJECT)
+#: ``slice(start, stop)``, as an index.
+SLICE = Value(Kind.OBJECT, ref="slice")
 #: What call sites pass that do not agree on which side of the bus it is.
 DISAGREED = Value(Kind.UNKNOWN, Place.EITHER)
 
