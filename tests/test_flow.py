@@ -121,6 +121,8 @@ HEAD = "tensor cuda certain"
         ("x = torch.ones(3, device='cuda')\nreveal(torch.cat([x, x]))", f"{HEAD} rank=1 float fresh"),
         ("x = torch.ones(3, device='cuda')\nreveal(torch.ones(()) * x)", f"{HEAD} rank=1 float fresh"),
         ("import xgrammar as xgr\nreveal(xgr.allocate_token_bitmask(1, 2))", "tensor cpu certain rank=2 int fresh"),
+        ("reveal(torch.tensor(mystery.size**0.5))", "tensor cpu certain rank=0 fresh"),
+        ("reveal(torch.tensor(mystery.size))", "tensor cpu certain fresh"),
         ("reveal(mystery * torch.tensor(1.0))", "tensor unknown certain float fresh"),
         ("reveal(torch.ones(3).to(mystery) * torch.tensor(1.0))", "tensor unknown certain rank=1 float fresh"),
         # Statements

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from synclint.finding import Confidence
-from synclint.flow.lattice import EMPTY, HOST, UNKNOWN, element_of
+from synclint.flow.lattice import EMPTY, HOST, LIKELY_HOST, UNKNOWN, element_of
 from synclint.flow.places import CUDA_DEVICE, as_device
 from synclint.flow.tensors import dtype_of_data, rank_of_data, target_device, where
 from synclint.flow.values import Dtype, Keywords, Kind, Place, Value, Why
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from synclint.flow.frame import Frame
 
 
-_LIKELY_NUMBER = Value(Kind.HOST, certainty=Confidence.LIKELY)
+_OF_NUMBERS = (ast.Pow, ast.Div, ast.FloorDiv, ast.Sub, ast.Mod)  # which lists cannot do
 
 CONSTRUCTORS = frozenset(("torch.tensor", "torch.as_tensor", "torch.asarray"))
 LEGACY = {
@@ -43,6 +43,8 @@ def construct(frame: Frame, node: ast.Call, dotted: str, arguments: Sequence[Val
     """``torch.tensor`` and its kin: from host data, onto the device asked for."""
     data = arguments[0] if arguments else keywords.get("data", keywords.get("obj", UNKNOWN))
     data_node = node.args[0] if node.args else None
+    if data.kind is Kind.UNKNOWN and isinstance(data_node, ast.BinOp) and isinstance(data_node.op, _OF_NUMBERS):
+        data = LIKELY_HOST
     given = keywords.get("device")
     if dotted == "torch.as_tensor" and given is None and len(arguments) > 2:
         given = arguments[2]
@@ -118,7 +120,7 @@ def _weakest_tensor(data: Value) -> Confidence:
 def _with_numbers(data: Value) -> Value:
     """A list of lists of unknown things as the data of a tensor: they are numbers, most likely."""
     if data.kind is Kind.UNKNOWN:
-        return _LIKELY_NUMBER
+        return LIKELY_HOST
     if data.kind is not Kind.SEQUENCE:
         return data
     items = None if data.items is None else tuple(map(_with_numbers, data.items))
