@@ -513,6 +513,8 @@ REGIONS = {
         "if n in self._synchronized_groups:\n    return\nREAD", "cold", "for each key of `self._synchronized_groups`"),
     "once for each key of a variable": (
         "if (plan := PLANS.get(n)) is not None:\n    return plan\nREAD", "cold", "once for each key of `PLANS`"),
+    "once for each key of a variable, by its truth": (
+        "if plan := PLANS.get(n):\n    return plan\nREAD", "cold", "once for each key of `PLANS`"),
     "a key of a constant": ("if n in NAMES:\n    return 1\nREAD", "hot", "runs for every step"),
     "once, to move it": (
         "if self.table.device != x.device:\n    self.table = READ", "cold", "runs once, until it has been moved"),

@@ -183,14 +183,16 @@ def _kept_by_key(node: ast.If, test: ast.expr, negative: bool) -> Branches | Non
 
 def _found_by_key(test: ast.expr, negative: bool) -> ast.expr | None:
     """What a condition finds a key in: ``key in self._plans``, ``(plan := PLANS.get(key)) is not None``."""
-    if not isinstance(test, ast.Compare) or len(test.ops) != 1 or negative:
+    if negative:
         return None
-    right = test.comparators[0]
-    if isinstance(test.ops[0], ast.In):
-        return right if _keeps(right) else None
-    if not isinstance(test.ops[0], ast.IsNot) or not isinstance(test.left, ast.NamedExpr):
-        return None
-    call = test.left.value
+    if isinstance(test, ast.Compare) and len(test.ops) == 1:
+        right = test.comparators[0]
+        if isinstance(test.ops[0], ast.In):
+            return right if _keeps(right) else None
+        if not isinstance(test.ops[0], ast.IsNot) or not isinstance(right, ast.Constant) or right.value is not None:
+            return None
+        test = test.left
+    call = test.value if isinstance(test, ast.NamedExpr) else None
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute) or call.func.attr != "get":
         return None
     kept = call.func.value
