@@ -428,7 +428,7 @@ def test_what_is_handed_on_by_loading_is_cold(tmp_path: Path) -> None:
 def test_what_runs_between_steps_is_cold_unless_a_hot_function_calls_it(tmp_path: Path) -> None:
     names = """
     retry wake_up update_weights checkpoint_prepare_state run_daemon _finalize_moe_weights compile_entry
-    nvfp4_marlin_process_scales
+    nvfp4_marlin_process_scales free_memory
     """
     calm = "".join(f"def {name}():\n    READ\n" for name in names.split())
     calm += "class MemoryTracker:\n    def start(self):\n        READ\n"
@@ -688,6 +688,27 @@ def test_malformed_names_are_refused(tmp_path: Path, key: str, value: str) -> No
         config.load(tmp_path)
     assert error.value.line == 4
     assert error.value.key == f"tool.synclint.{key}"
+
+
+def test_what_a_method_moves_for_good_is_moved_once(tmp_path: Path) -> None:
+    code = """
+        class Model(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.table = torch.zeros(3)
+                self.again = torch.zeros(3)
+                self.other = torch.zeros(3)
+            def reset(self):
+                self.again = torch.zeros(3)
+            def forward(self, x: torch.Tensor):
+                self.table = self.table.float().to(x.device)
+                self.again = self.again.to(x.device)
+                self.other = torch.zeros(3)
+                self.other = self.other.to(x.device)
+    """
+    root = project(tmp_path, {"a.py": code}, "extend-select = ['SYN101']")
+    found = {one.line: one.heat.name.lower() for one in lint(root)}
+    assert found == {12: "cold", 13: "hot", 15: "hot"}
 
 
 def test_a_file_that_stands_alone_is_judged_by_its_own_calls() -> None:

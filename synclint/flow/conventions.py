@@ -119,7 +119,8 @@ _COOL = re.compile(
     r"(?:pre)?compile|sleep|wake_?up|unload|reload|release|discard|dispose|offload_model|"
     r"retry|recover|restart|reconfigure|re_?init\w*|rollback|abort|"
     r"(?:update|sync|send|receive|recv|transfer|broadcast|push|pull|reshard|export|finali[sz]e|repack|shuffle|swizzle|"
-    r"prepack|permute|requantize)_(?:\w+_)?weights?|checkpoint_(?:prepare|restore|save|load)|empty_cache|"
+    r"prepack|permute|requantize)_(?:\w+_)?weights?|checkpoint_(?:prepare|restore|save|load)|"
+    r"(?:empty|free|clear|release)_(?:\w+_)?(?:cache|memory)|"
     r"reset_\w*(?:cache|memory|stats)|auto_?tune|(?:generate|make|create)_(?:\w+_)?inputs$|"
     r"(?:prepare|convert|process)_\w*(?:layer|weights?|scales?)_for|validate_load\w*|"
     r"(?:un)?pack_(?:cols|rows)|(?:gptq|awq|marlin|nvfp4|mxfp4|fp8)_(?:\w+_)?(?:pack|permute|process|quantize|zero|to)"
@@ -129,10 +130,12 @@ _COOL = re.compile(
 # Files whose functions are cold unless something hot calls them; those of tests and measurements whatever their names.
 _RARE_FILE = re.compile(
     r"(?:^|/)(?:benchmarks?|elastic\w*|weight_(?:transfer|sync|update|cache|loading|utils)|model_loaders?|exporters?|"
-    r"(?:dist(?:ributed)?_)?checkpoints?|tests?|testing)/|"
+    r"(?:dist(?:ributed)?_)?checkpoints?|tests?|testing|test_utils)/|"
     r"(?:^|/)(?:convert_\w+|weight_utils|\w*benchmark|\w+_tests?|test_utils)\.py$"
 )
-_TRIES = re.compile(r"(?:^|/)(?:(?:benchmarks?|tests?|testing)/|(?:\w*benchmark|\w+_tests?|test_utils)\.py$)")
+_TRIES = re.compile(
+    r"(?:^|/)(?:(?:benchmarks?|tests?|testing|test_utils)/|(?:\w*benchmark|\w+_tests?|test_utils)\.py$)"
+)
 _COOL_CLASS = re.compile(r"Memory(?:Tracker|Monitor)|Profiler|Benchmark")
 _OTHER_LOADER = re.compile(r"weight|model|config|lora|state|param|tensor|image|file|adapter")
 

@@ -28,6 +28,7 @@ _KEPT = re.compile(
     r"^(?!.*(?:kv_|key_|value_|layer)).*"
     r"(?:caches?|cached|pools?|memo|plans?|kernels?|compiled|buffers?|synchroni[sz]ed|prepared)(?:$|_)"
 )
+_MOVES = frozenset(("to", "cuda", "cpu", "float", "half", "bfloat16", "contiguous", "type_as"))
 _COUNTS_STEPS = re.compile(r"(?:^|_)(?:step|steps|iter|iters|iteration|epoch)$")
 
 
@@ -240,6 +241,20 @@ def _moves_itself(node: ast.If, test: ast.expr, negative: bool) -> bool:
     return any(
         isinstance(one, ast.Assign) and any(_own(target) in moved for target in one.targets) for one in flat(node.body)
     )
+
+
+def moved_once(node: ast.Assign, method: Method | None) -> Region | None:
+    """The region of ``self.table = self.table.to(device)``, where nobody takes it back: from then on it is there."""
+    name = _own(node.targets[0])
+    if name is None or method is None or len(node.targets) != 1:
+        return None
+    moved = node.value
+    while isinstance(moved, ast.Call) and isinstance(moved.func, ast.Attribute) and moved.func.attr in _MOVES:
+        moved = moved.func.value
+    writers = method.owner.attributes.get(name, ())
+    if moved is node.value or _own(moved) != name or not _others_are_cold(writers, {method.qualname}):
+        return None
+    return Region(Heat.COLD, f"runs once, in effect: then `self.{name}` has been moved", node.lineno)
 
 
 def _start_flag(test: ast.expr) -> str:
