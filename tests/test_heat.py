@@ -428,7 +428,7 @@ def test_what_is_handed_on_by_loading_is_cold(tmp_path: Path) -> None:
 def test_what_runs_between_steps_is_cold_unless_a_hot_function_calls_it(tmp_path: Path) -> None:
     names = """
     retry wake_up update_weights checkpoint_prepare_state run_daemon _finalize_moe_weights compile_entry
-    nvfp4_marlin_process_scales free_memory
+    nvfp4_marlin_process_scales free_memory _fuse_lora
     """
     calm = "".join(f"def {name}():\n    READ\n" for name in names.split())
     calm += "class MemoryTracker:\n    def start(self):\n        READ\n"

@@ -116,7 +116,7 @@ _COOL = re.compile(
     r"^_?(?:init|initialize|setup|register|build_model|quantize|convert_hf|download|"
     r"parse_args|add_(?:cli_)?arg\w*|from_config|from_file|push_to_hub|create_optimizer|configure_optimizers|"
     r"resize_token_embeddings|on_(?:train|fit|init)_(?:begin|start|end)|run_(?:daemon|server)|"
-    r"(?:pre)?compile|sleep|wake_?up|unload|reload|release|discard|dispose|offload_model|"
+    r"(?:pre)?compile|(?:un)?fuse|sleep|wake_?up|unload|reload|release|discard|dispose|offload_model|"
     r"retry|recover|restart|reconfigure|re_?init\w*|rollback|abort|"
     r"(?:update|sync|send|receive|recv|transfer|broadcast|push|pull|reshard|export|finali[sz]e|repack|shuffle|swizzle|"
     r"prepack|permute|requantize)_(?:\w+_)?weights?|checkpoint_(?:prepare|restore|save|load)|"
