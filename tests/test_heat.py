@@ -515,6 +515,8 @@ REGIONS = {
         "if (plan := PLANS.get(n)) is not None:\n    return plan\nREAD", "cold", "once for each key of `PLANS`"),
     "once for each key of a variable, by its truth": (
         "if plan := PLANS.get(n):\n    return plan\nREAD", "cold", "once for each key of `PLANS`"),
+    "a key of a table": (
+        "if plan := POINTERS.get(n):\n    return plan\nREAD", "hot", "runs for every step"),
     "a key of a constant": ("if n in NAMES:\n    return 1\nREAD", "hot", "runs for every step"),
     "once, to move it": (
         "if self.table.device != x.device:\n    self.table = READ", "cold", "runs once, until it has been moved"),

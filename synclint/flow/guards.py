@@ -196,8 +196,7 @@ def _found_by_key(test: ast.expr, negative: bool) -> ast.expr | None:
     call = test.value if isinstance(test, ast.NamedExpr) else None
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute) or call.func.attr != "get":
         return None
-    kept = call.func.value
-    return kept if _keeps(kept) or (isinstance(kept, ast.Name) and kept.id.isupper()) else None
+    return call.func.value if _keeps(call.func.value) else None
 
 
 def _missing(test: ast.expr, negative: bool) -> ast.expr | None:
