@@ -440,7 +440,7 @@ class Linker:
 
 def _mostly_on_accelerator(values: Sequence[Value]) -> bool:
     """Whether few call sites pass something in host memory: then what is declared, or convention, stands."""
-    return sum(value.place.on_accelerator for value in values) > 2 * sum(value.place is Place.CPU for value in values)
+    return sum(value.place.on_accelerator for value in values) > sum(value.place is Place.CPU for value in values)
 
 
 def _at_most_likely(value: Value) -> Value:
