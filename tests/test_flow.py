@@ -120,6 +120,11 @@ HEAD = "tensor cuda certain"
         ("x = torch.ones(3, device='cuda')\nreveal(torch.zeros_like(x))", f"{HEAD} rank=1 float fresh"),
         ("x = torch.ones(3, device='cuda')\nreveal(torch.cat([x, x]))", f"{HEAD} rank=1 float fresh"),
         ("x = torch.ones(3, device='cuda')\nreveal(torch.ones(()) * x)", f"{HEAD} rank=1 float fresh"),
+        ("import xgrammar as xgr\nreveal(xgr.allocate_token_bitmask(1, 2))", "tensor cpu certain rank=2 int fresh"),
+        ("reveal(torch.tensor(mystery.size**0.5))", "tensor cpu certain rank=0 fresh"),
+        ("reveal(torch.tensor(mystery.size))", "tensor cpu certain fresh"),
+        ("reveal(mystery * torch.tensor(1.0))", "tensor unknown certain float fresh"),
+        ("reveal(torch.ones(3).to(mystery) * torch.tensor(1.0))", "tensor unknown certain rank=1 float fresh"),
         # Statements
         ("a, b = torch.zeros(1), torch.zeros(1, device='cuda')\nreveal(b)", f"{HEAD} rank=1 float fresh"),
         ("a, *b = [torch.zeros(1, device='cuda')] * 3\nreveal(b[0])", f"{HEAD} rank=1 float fresh"),
@@ -350,10 +355,12 @@ def test_heat(code: str, heat: str) -> None:
 
 
 @pytest.mark.parametrize(("path", "found"), [("image_processing_cat.py", 0), ("modeling_cat.py", 1)])
-def test_the_device_of_data_that_is_being_prepared_says_little(path: str, found: int) -> None:
+@pytest.mark.parametrize("images", ["images: torch.Tensor", "images"])
+@pytest.mark.parametrize("device", ["images.device", "device"])
+def test_the_device_of_data_that_is_being_prepared_says_little(path: str, found: int, images: str, device: str) -> None:
     code = (
-        "import torch\ndef resize(images: torch.Tensor, sizes: list[int]):\n"
-        "    return torch.tensor(sizes, device=images.device)\n"
+        f"import torch\ndef resize({images}, sizes: list[int]):\n    device = images.device\n"
+        f"    return torch.tensor(sizes, device={device})\n"
     )
     _, sites = analyse(Source.decode(code.encode(), path), frozenset({"tensor-from-host-data"}))
     assert len([site for site in sites if site.confidence is not Confidence.POSSIBLE]) == found
@@ -368,6 +375,20 @@ def test_pieces_that_are_put_together_and_sent_come_from_the_host(expression: st
     _, sites = analyse(Source.decode(code.encode(), "a.py"), frozenset({"blocking-h2d-copy"}))
     likely = [site.fact.id for site in sites if site.confidence is not Confidence.POSSIBLE]
     assert likely.count("blocking-h2d-copy") == found
+
+
+def test_elements_of_a_tensor_or_a_list_of_tensors_are_tensors(reveal) -> None:
+    code = """
+    class Model(torch.nn.Module):
+        def forward(self, images: torch.Tensor | list[torch.Tensor], sizes: torch.Tensor | list[int]):
+            reveal(images)
+            for image in images:
+                reveal(image)
+            for size in sizes:
+                reveal(size)
+    """
+    possible = "tensor accelerator possible"
+    assert reveal(code) == [possible, "tensor accelerator likely", possible]
 
 
 def test_one_key_of_a_batch_that_is_moved_leaves_the_others(reveal) -> None:

@@ -369,6 +369,93 @@ def test_functions_that_outlive_the_one_around_them_are_not_cold_with_it(tmp_pat
     }
 
 
+def test_functions_that_stay_in_the_one_around_them_are_as_hot_as_it(tmp_path: Path) -> None:
+    files = {
+        "a.py": """
+            class Runner:
+                def __init__(self, plans):
+                    def plan():  # plan is made
+                        return helper()
+                    def replay():
+                        step()
+                        return READ
+                    def step():
+                        return READ
+                    # what plan makes
+                    self._plan = plan
+                    self._replay = replay
+                    self.kept = [self._plan() for _ in plans]
+                def run(self):
+                    return self._replay()
+            def helper():
+                return READ
+        """
+    }
+    assert heats(project(tmp_path, files)) == {
+        "helper": "cold",
+        "Runner.__init__.<locals>.replay": "warm",
+        "Runner.__init__.<locals>.step": "warm",
+    }
+
+
+def test_what_is_handed_on_by_loading_is_cold(tmp_path: Path) -> None:
+    files = {
+        "a.py": """
+            def get_weight_loader(layer):
+                def convert():
+                    return READ
+                def load():
+                    helper()
+                    return convert()
+                return load
+            def wrap(method):
+                def process_weights_after_loading(layer):
+                    from b import repack
+                    repack()
+                    return READ
+                method.process = process_weights_after_loading
+            def helper():
+                return READ
+        """,
+        "b.py": """
+            def repack():
+                return READ
+        """,
+    }
+    assert set(heats(project(tmp_path, files)).values()) == {"cold"}
+
+
+def test_what_runs_between_steps_is_cold_unless_a_hot_function_calls_it(tmp_path: Path) -> None:
+    names = """
+    retry wake_up update_weights checkpoint_prepare_state run_daemon _finalize_moe_weights compile_entry
+    nvfp4_marlin_process_scales free_memory _fuse_lora
+    """
+    calm = "".join(f"def {name}():\n    READ\n" for name in names.split())
+    calm += "class MemoryTracker:\n    def start(self):\n        READ\n"
+    busy = "def empty_cache():\n    READ\ndef forward():\n    empty_cache()\n"
+    found = heats(project(tmp_path, {"a.py": calm + busy}))
+    assert found == {**dict.fromkeys([*names.split(), "MemoryTracker.start"], "cold"), "empty_cache": "hot"}
+
+
+def test_files_of_loading_and_of_measurements_are_cold_unless_a_hot_function_calls_them(tmp_path: Path) -> None:
+    code = "def forward():\n    return READ\ndef pack():\n    return READ\n"
+    files = {
+        "pkg/benchmarks/stream.py": code,
+        "pkg/ops/pack_test.py": code,
+        "pkg/weight_transfer/packed.py": code,
+        "pkg/runner.py": "from pkg.weight_transfer.packed import pack\ndef execute_model():\n    pack()\n",
+    }
+    found = {(Path(one.path).parent.name, one.scope): one.heat.name.lower() for one in lint(project(tmp_path, files))}
+    assert found == {
+        ("benchmarks", "forward"): "cold",
+        ("benchmarks", "pack"): "cold",
+        ("ops", "forward"): "cold",
+        ("ops", "pack"): "cold",
+        ("weight_transfer", "forward"): "hot",
+        ("weight_transfer", "pack"): "hot",
+    }
+
+
 def test_heat_does_not_depend_on_what_is_linted_or_on_the_number_of_jobs(tmp_path: Path) -> None:
     files = {
         f"m{i}.py": f"import m{i + 1}\ndef step_{i}():\n    m{i + 1}.step_{i + 1}()\n    READ\n" for i in range(80)
@@ -411,11 +498,39 @@ REGIONS = {
     "after a part that runs once": (
         "if x:\n    if self.table is not None:\n        return\n    self.table = 1\nREAD", "hot",
         "runs for every step"),
+    "once, by the name of a flag": (
+        "if not x.ctx.is_initialized:\n    READ", "cold", "until `x.ctx.is_initialized` is set"),
+    "once, after a flag": ("if x.initialized:\n    return\nREAD", "cold", "runs once, until `x.initialized` is set"),
+    "a flag of something else": ("if not dist.is_initialized():\n    READ", "hot", "runs for every step"),
+    "once for each key": (
+        "if n not in self._plans:\n    self._plans[n] = READ", "cold", "runs once for each key of `self._plans`"),
+    "once for each key, asked for": (
+        "plan = pools.get(n)\nif plan is None:\n    plan = READ\n    self.pools[n] = plan", "cold",
+        "for each key of `self.pools`"),
+    "once for each key, after leaving": (
+        "if n in self._plans:\n    return self._plans[n]\nREAD", "cold", "for each key of `self._plans`"),
+    "once for each group": (
+        "if n in self._synchronized_groups:\n    return\nREAD", "cold", "for each key of `self._synchronized_groups`"),
+    "once for each key of a variable": (
+        "if (plan := PLANS.get(n)) is not None:\n    return plan\nREAD", "cold", "once for each key of `PLANS`"),
+    "once for each key of a variable, by its truth": (
+        "if plan := PLANS.get(n):\n    return plan\nREAD", "cold", "once for each key of `PLANS`"),
+    "a key of a table": (
+        "if plan := POINTERS.get(n):\n    return plan\nREAD", "hot", "runs for every step"),
+    "a key of a constant": ("if n in NAMES:\n    return 1\nREAD", "hot", "runs for every step"),
+    "once, to move it": (
+        "if self.table.device != x.device:\n    self.table = READ", "cold", "runs once, until it has been moved"),
+    "to move something else": ("if self.table.device != x.device:\n    x = READ", "hot", "runs for every step"),
+    "each key of a local": ("if n not in plans:\n    plans[n] = READ", "hot", "runs for every step"),
+    "each key of a cache of keys": (
+        "if n not in self.key_cache:\n    self.key_cache[n] = READ", "hot", "runs for every step"),
     "set elsewhere as well": ("if self.reset is None:\n    self.reset = READ", "hot", "runs for every step"),
     "not set there": ("if self.table is None:\n    READ", "hot", "runs for every step"),
     "logging": ("if logger.isEnabledFor(10):\n    READ", "cold", "where the level of logging asks for it"),
     "a level": ("if logger.level <= 10:\n    READ", "cold", "where the level of logging asks for it"),
     "verbose": ("if self.verbose and x:\n    READ", "cold", "only runs where `verbose` is set"),
+    "an export": ("if torch.onnx.is_in_onnx_export():\n    READ", "cold", "while the model is traced or exported"),
+    "no tracing": ("if not torch.jit.is_tracing():\n    READ", "hot", "runs for every step"),
     "not verbose": ("if not verbose:\n    READ", "hot", "runs for every step"),
     "an interval": ("if step % self.log_interval == 0:\n    READ", "cold", "runs once in `log_interval` steps"),
     "a number": ("if (step + 1) % 100 == 0:\n    READ", "cold", "runs once in 100 steps"),
@@ -575,6 +690,27 @@ def test_malformed_names_are_refused(tmp_path: Path, key: str, value: str) -> No
         config.load(tmp_path)
     assert error.value.line == 4
     assert error.value.key == f"tool.synclint.{key}"
+
+
+def test_what_a_method_moves_for_good_is_moved_once(tmp_path: Path) -> None:
+    code = """
+        class Model(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.table = torch.zeros(3)
+                self.again = torch.zeros(3)
+                self.other = torch.zeros(3)
+            def reset(self):
+                self.again = torch.zeros(3)
+            def forward(self, x: torch.Tensor):
+                self.table = self.table.float().to(x.device)
+                self.again = self.again.to(x.device)
+                self.other = torch.zeros(3)
+                self.other = self.other.to(x.device)
+    """
+    root = project(tmp_path, {"a.py": code}, "extend-select = ['SYN101']")
+    found = {one.line: one.heat.name.lower() for one in lint(root)}
+    assert found == {12: "cold", 13: "hot", 15: "hot"}
 
 
 def test_a_file_that_stands_alone_is_judged_by_its_own_calls() -> None:

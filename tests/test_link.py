@@ -652,6 +652,305 @@ CASES = {
             from code import make
             return make.make().item()  # waits
         """,
+    "functions within functions are told what their calls pass": """
+        --- use.py
+        import torch
+        def read(ids: torch.Tensor, mask: torch.Tensor):
+            def count(one: torch.Tensor):
+                return one.sum().item()
+            def again(one: torch.Tensor):
+                return one.sum().item()  # waits
+            def both(one: torch.Tensor):
+                return count(one) + one.sum().item()
+            def size(thw: torch.Tensor):
+                return max(thw[0], thw[1])
+            def unknown(one: torch.Tensor):
+                return one.sum().item()  # waits
+            def either(one: torch.Tensor):
+                return one.sum().item()
+            either(ids)
+            either(torch.zeros(3))
+            count(ids.cpu())  # waits
+            both(mask.cpu() == 1)  # waits
+            again(mask)
+            size((ids.shape[0], 1))
+            unknown(mystery())
+            register(unknown)
+        """,
+    "numbers that every caller passes are no tensors, whatever the annotation says": """
+        --- use.py
+        import torch
+        def area(thw: torch.LongTensor):
+            return max(thw[0] * 2, 1)
+        def other(thw: torch.LongTensor, count):
+            return max(thw[0] * 2, 1)  # waits
+        def third(count: torch.Tensor):
+            return count.item()  # waits
+        class Model(torch.nn.Module):
+            def forward(self, x, rows, count=1):
+                area((x.shape[0], 2, 3))
+                area([1, 2, 3])
+                other((x.shape[0], 2, 3), 1)
+                other(mystery(x), 2)
+                third(rows == 1)
+                third(count)
+        """,
+    "what a file keeps on the host by a flag is there": """
+        --- model.py
+        import torch
+        from typing import TypedDict
+        class Images(TypedDict):
+            sizes: torch.Tensor
+            pixels: torch.Tensor
+        def fields():
+            return dict(sizes=Field.batched("image", keep_on_cpu=True), pixels=Field.batched("image"))
+        class Model(torch.nn.Module):
+            def forward(self, images: Images, sizes: torch.Tensor, pixels: torch.Tensor):
+                sizes.tolist()
+                pixels.tolist()  # waits
+                images["sizes"].tolist()
+                images["pixels"].tolist()  # waits
+                self.visit(images["sizes"])
+            def visit(self, grid: torch.Tensor):
+                return grid.tolist()
+            def crop(self, sizes):
+                return sizes.tolist()
+            def parse(self, **given):
+                other = given.pop("sizes", None)
+                self.visit(other)
+                sizes = mystery(given)
+                return sizes.tolist() + other.tolist()
+        """,
+    "what is kept on the host by the file of a base is there": """
+        --- pkg/__init__.py
+        --- pkg/base.py
+        import torch
+        class Processor:
+            def fields(self):
+                return {"sizes": Field.batched("image", keep_on_cpu=True)}
+        --- pkg/model.py
+        import torch
+        from pkg.base import Processor
+        class NewProcessor(Processor):
+            pass
+        class Model(torch.nn.Module):
+            def forward(self, sizes: torch.Tensor):
+                return sizes.tolist()
+        --- pkg/third.py
+        import torch
+        from pkg.base import Processor
+        @registry.register(Processor)
+        class Model(torch.nn.Module):
+            def forward(self, sizes: torch.Tensor):
+                return sizes.tolist()
+        --- pkg/other.py
+        import torch
+        from pkg import base
+        class Model(torch.nn.Module):
+            def forward(self, sizes: torch.Tensor):
+                return sizes.tolist()  # waits
+        """,
+    "an override that hands on its parameter tells nothing": """
+        --- model.py
+        import torch
+        class Base(torch.nn.Module):
+            def embed(self, ids: torch.Tensor, mask: torch.Tensor): ...
+        class Near(Base):
+            def embed(self, ids: torch.Tensor, mask: torch.Tensor):
+                return super().embed(ids, mask)
+        class Far(Base):
+            def embed(self, ids: torch.Tensor, mask: torch.Tensor):
+                return mask.tolist()
+        class Runner:
+            def __init__(self, model: Base):
+                self.model = model
+            def run(self, ids: torch.Tensor):
+                self.model.embed(ids, torch.zeros(3, dtype=torch.bool))
+        """,
+    "results of a pipeline are on the host after its last stage": """
+        --- pipe.py
+        import torch
+        class CountingPipeline:
+            def forward(self, inputs):
+                labels = self.model(inputs)
+                return labels.tolist()  # waits
+            def postprocess(self, outputs):
+                labels = outputs["labels"]
+                return labels.tolist()
+        """,
+    "where the CPU is the device, nothing waits for another": """
+        --- pkg/__init__.py
+        --- pkg/ops/cpu/attention.py
+        import torch
+        def attend(lens):
+            return lens.tolist()
+        --- pkg/ops/attention.py
+        import torch
+        def attend(lens):
+            return lens.tolist()  # waits
+        --- pkg/use.py
+        import torch
+        from pkg.ops.cpu import attention as near
+        from pkg.ops import attention as far
+        class Model(torch.nn.Module):
+            def forward(self, lens: torch.Tensor):
+                near.attend(lens)
+                far.attend(lens)
+        """,
+    "what is sent to the host by code that reads media was there, most likely": """
+        --- pkg/__init__.py
+        --- pkg/common/video.py
+        import torch
+        def decode(data):
+            return mystery(data).cpu()
+        class Encoder(torch.nn.Module):
+            def forward(self, data):
+                return mystery(data, 1).cpu()  # waits
+        --- pkg/steps.py
+        import torch
+        def decode(data):
+            return mystery(data).cpu()  # waits
+        """,
+    "buffers follow their modules, and what modules give is on the device": """
+        --- model.py
+        import torch
+        from torch import nn
+        class Model(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.table = nn.Buffer(torch.zeros(3))
+                self.plain = torch.zeros(3)
+            def forward(self, x: torch.Tensor):
+                self.table.tolist()  # waits
+                self.plain.tolist()
+                return torch.cat(self.features(x)).to(x.device)
+            def features(self, x):
+                return mystery(x)
+        def send(pieces, device):
+            return torch.cat(pieces).to(device)  # waits
+        """,
+    "overrides of one method, and methods of one name": """
+        --- model.py
+        import torch
+        class Inner(torch.nn.Module):
+            def forward(self, x, rows=None):
+                return rows.tolist()  # waits
+        class Outer(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.inner = Inner()
+            def forward(self, x: torch.Tensor, rows: torch.Tensor):
+                return self.inner(x, rows)
+        """,
+    "what a caller has in a mapping": """
+        --- pkg/__init__.py
+        --- pkg/fields.py
+        import torch
+        from typing import TypedDict
+        class Fields(TypedDict):
+            near_cpu: torch.Tensor
+            far: torch.Tensor
+        --- pkg/trainer.py
+        import torch
+        from pkg.fields import Fields
+        from pkg.other import read, score, take
+        class Trainer:
+            def compute_loss(self, inputs: dict, fields: Fields):
+                score(inputs)
+                take(fields)
+                read({"mask": torch.ones(3, device="cuda")})
+        --- pkg/other.py
+        import torch
+        def score(inputs):
+            count(inputs["mask"])
+        def count(mask: torch.Tensor):
+            return mask.sum().item()  # waits
+        def take(fields):
+            return fields["near_cpu"].tolist() + fields["far"].tolist()  # waits
+        def read(inputs):
+            return inputs["mask"].tolist()  # waits
+        """,
+    "what stands in for a tensor says nothing of it": """
+        --- model.py
+        import torch
+        class Model(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.cache = (torch.tensor([]),)
+                self.table = torch.tensor([1])
+            def forward(self, x: torch.Tensor):
+                first = self.cache[0].to(x.device)
+                return first + self.table.to(x.device)  # waits
+        """,
+    "modules of processors run on the host": """
+        --- pkg/__init__.py
+        --- pkg/processors/filters.py
+        import torch
+        class Filters(torch.nn.Module):
+            def forward(self, x):
+                return x.sum().item()
+        --- pkg/models/filters.py
+        import torch
+        class Filters(torch.nn.Module):
+            def forward(self, x):
+                return x.sum().item()  # waits
+        """,
+    "callers that do not agree leave little of a convention": """
+        --- use.py
+        import torch
+        def both(x: torch.Tensor):
+            return x.sum().item()
+        def one(x: torch.Tensor):
+            return x.sum().item()  # waits
+        class Model(torch.nn.Module):
+            def forward(self, x: torch.Tensor):
+                both(x)
+                both(torch.zeros(3))
+                one(x)
+                one(mystery(x))
+                most(x)
+                most(x + 1)
+                most(x * 2)
+                most(torch.zeros(3))
+        def most(x: torch.Tensor):
+            return x.sum().item()  # waits
+        """,
+    "a list that is empty is not copied": """
+        --- use.py
+        import torch
+        class Model(torch.nn.Module):
+            def forward(self, x: torch.Tensor, sizes: list[torch.Tensor]):
+                a = torch.stack(sizes) if len(sizes) > 0 else torch.tensor(sizes, device=x.device)
+                if not sizes:
+                    return torch.tensor(sizes, device=x.device)
+                if len(sizes) == 0:
+                    return torch.tensor(sizes, device=x.device)
+                return torch.tensor(sizes, device=x.device)  # waits
+        """,
+    "arrays that every caller passes are no tensors": """
+        --- use.py
+        import numpy as np
+        import torch
+        class Scheduler:
+            def set_timesteps(self, n):
+                sigmas = np.array([1.0, 2.0])
+                self.convert(sigmas, n)
+            def convert(self, sigmas: torch.Tensor, n: int):
+                return sigmas[-1].item()
+            def other(self, sigmas: torch.Tensor, n: int):
+                return sigmas[-1].item()  # waits
+        """,
+    "next to a tensor in host memory, convention says little": """
+        --- model.py
+        import torch
+        class Model(torch.nn.Module):
+            def __init__(self):
+                self.near_cpu = torch.zeros(3)
+                self.one_cpu = torch.tensor(1.0)
+            def forward(self, x: torch.Tensor):
+                (x & self.near_cpu).tolist()
+                (x & self.one_cpu).tolist()  # waits
+        """,
     "modules that import each other": """
         --- pkg/__init__.py
         from .one import one

@@ -220,6 +220,13 @@ class Model(torch.nn.Module):
         # Where one is on the CPU, others are
         ("if x.device.type == 'cpu':\n            mask_x = x.tolist()", []),
         ("if meta.y.is_cuda:\n            pass\n        else:\n            x.tolist()", ["list-read possible"]),
+        # Slices by another name
+        ("mask_slice = slice(0, 1)\n        return x[:, mask_slice]", []),
+        ("mask_slice = slice(0, 1) if meta.first else slice(1, None)\n        return x[:, mask_slice, :]", []),
+        ("mask_slice = meta.slice\n        return x[:, mask_slice]", ["mask-read likely"]),
+        ("rows = slice(0, x.max())", ["tensor-as-number likely"]),
+        # A list is as surely one of tensors on the device as these are
+        ("torch.tensor([[x.sum()]], device='cuda')", ["tensor-from-device-scalars likely"]),
         # A message that is only made when all is over
         ("raise ValueError(f'{x.tolist()}')", []),
     ],

@@ -98,6 +98,8 @@ _RESULTS: dict[str, str] = {
     "numpy.random": "results_numpy",
     "einops": "results_libraries",
     "triton": "results_libraries",
+    "xgrammar": "results_libraries",
+    "llguidance.torch": "results_libraries",
 }
 
 #: Other names of an owner.

@@ -130,7 +130,9 @@ def _union(parts: list[Value]) -> Value:
     if len(rest) > 1 and any(part.kind is Kind.UNKNOWN for part in rest):
         value = UNKNOWN
     elif value.kind is Kind.TENSOR and any(part.kind is not Kind.TENSOR for part in rest):
-        value = value.replace(certainty=Confidence.POSSIBLE)
+        lists = [part.element for part in rest if part.kind is not Kind.TENSOR]
+        held = _TENSOR if all(one is not None and one.kind is Kind.TENSOR for one in lists) else None
+        value = value.replace(certainty=Confidence.POSSIBLE, element=held)
     if len(rest) < len(parts) and value.kind is not Kind.UNKNOWN:
         value = value.replace(optional=True)
     return value

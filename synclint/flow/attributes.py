@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from synclint.facts import attribute as attribute_fact
 from synclint.finding import Confidence
-from synclint.flow.conventions import is_host_side, named_value, names_tensor
+from synclint.flow.conventions import named_value, names_tensor
 from synclint.flow.lattice import HOST, OBJECT, UNKNOWN
 from synclint.flow.origins import attribute_of as attribute_origin
 from synclint.flow.tensors import apply_result
@@ -45,7 +45,7 @@ def attribute_of(frame: Frame, receiver: Value, name: str, node: ast.Attribute) 
         if result is not None:
             return apply_result(frame, result, [receiver], {}, node, receiver=receiver)
         if receiver.certainty is Confidence.POSSIBLE or receiver.optional:
-            return _unknown_attribute(name, node)
+            return _unknown_attribute(frame, name, node)
         return UNKNOWN
     if kind is Kind.NDARRAY:
         result = attribute_fact("ndarray", name)
@@ -66,27 +66,27 @@ def attribute_of(frame: Frame, receiver: Value, name: str, node: ast.Attribute) 
     if kind in (Kind.HOST, Kind.DTYPE):
         return HOST
     if frame.module.linker is None:
-        known = _unknown_attribute(name, node)
+        known = _unknown_attribute(frame, name, node)
         return known if receiver.origin is None else known.replace(origin=attribute_origin(receiver.origin, name))
     if kind is Kind.UNKNOWN and node.attr == name:
         owned = frame.module.linker.owned(name)
         if owned.kind is not Kind.UNKNOWN:
             return owned
-    return _unknown_attribute(name, node)
+    return _unknown_attribute(frame, name, node)
 
 
 def _device_of(frame: Frame, tensor: Value) -> Value:
     if tensor.place in (Place.UNKNOWN, Place.EITHER):
-        return Value(Kind.DEVICE, Place.ACCELERATOR, sure=Confidence.LIKELY, origin=tensor.origin, why=tensor.why)
+        sure = Confidence.POSSIBLE if frame.prepares_inputs else Confidence.LIKELY
+        return Value(Kind.DEVICE, Place.ACCELERATOR, sure=sure, origin=tensor.origin, why=tensor.why)
     sure = tensor.sure
-    prepares = is_host_side(frame.module.path, frame.owner_name, frame.scope.qualname)
-    if tensor.place is Place.ACCELERATOR and not prepares:
+    if tensor.place is Place.ACCELERATOR and not frame.prepares_data:
         # Whoever asks a tensor for its device writes for the accelerator, unless data is only being prepared.
         sure = max(sure, Confidence.LIKELY)
     return Value(Kind.DEVICE, tensor.place, sure=sure, origin=tensor.origin, why=tensor.why)
 
 
-def _unknown_attribute(name: str, node: ast.Attribute) -> Value:
+def _unknown_attribute(frame: Frame, name: str, node: ast.Attribute) -> Value:
     if name == "gpu":
         why = Why(node.lineno, "`.gpu` is the device half of a host/device buffer by its name")
         return Value(Kind.TENSOR, Place.ACCELERATOR, certainty=Confidence.LIKELY, sure=Confidence.LIKELY, why=why)
@@ -94,7 +94,7 @@ def _unknown_attribute(name: str, node: ast.Attribute) -> Value:
         return Value(Kind.NDARRAY, certainty=Confidence.LIKELY)
     known = named_value(name, node.lineno)
     if known is not None:
-        return known
+        return known.replace(sure=Confidence.POSSIBLE) if name == "device" and frame.prepares_inputs else known
     if names_tensor(name):
         return Value(Kind.TENSOR, certainty=Confidence.POSSIBLE)
     return UNKNOWN
@@ -145,7 +145,7 @@ def _instance_attribute(frame: Frame, receiver: Value, name: str, node: ast.Attr
     if value.kind is Kind.DEVICE:
         return frame.by_name(name, value)
     if value.kind is Kind.UNKNOWN:
-        known = _unknown_attribute(name, node)
+        known = _unknown_attribute(frame, name, node)
         if value.origin is not None:
             known = known.replace(origin=value.origin)
         if known.kind is Kind.UNKNOWN and receiver.kind is Kind.MODULE and name in ("weight", "bias"):
@@ -158,6 +158,8 @@ def assign_attribute(frame: Frame, target: ast.Attribute, value: Value) -> None:
     receiver = target.value
     value = frame.by_name(target.attr, value)
     named = value.replace(fresh=False) if value.fresh else value
+    if frame.scope.qualname.endswith(".__init__"):
+        named = _without_placeholders(named)
     if isinstance(receiver, ast.Name) and receiver.id == frame.receiver and frame.owner:
         stored = named
         if frame.module.is_module_like(frame.owner):
@@ -168,6 +170,15 @@ def assign_attribute(frame: Frame, target: ast.Attribute, value: Value) -> None:
     key = dotted_name(target)
     if key is not None:
         frame.store(key, named)
+
+
+def _without_placeholders(value: Value) -> Value:
+    """``self.cache = torch.tensor([])``: what stands there until it is set says nothing of where that will be."""
+    if value.items:
+        return value.replace(items=tuple(map(_without_placeholders, value.items)))
+    if value.kind is Kind.TENSOR and value.length == 0 and value.place is Place.CPU:
+        return value.replace(place=Place.UNKNOWN, rank=None, length=None, pinned=None, why=None)
+    return value
 
 
 def _stored_in_module(frame: Frame, name: str, value: Value) -> Value:

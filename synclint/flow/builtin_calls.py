@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from synclint.flow.conventions import value_by_name
 from synclint.flow.iteration import COMPARING, read_compared
-from synclint.flow.lattice import HOST, NONE, UNKNOWN, element_of, element_value, join_all
+from synclint.flow.lattice import HOST, NONE, SLICE, UNKNOWN, element_of, element_value, join_all
 from synclint.flow.operations import read_number
 from synclint.flow.values import Keywords, Kind, Value
 
@@ -26,7 +26,7 @@ def call_builtin(frame: Frame, node: ast.Call, name: str, arguments: Sequence[Va
         return HOST
     if name in COMPARING:
         read_compared(frame, node, name, arguments)
-    elif name == "range":
+    elif name in ("range", "slice"):
         for argument, value in zip(node.args, arguments, strict=False):
             read_number(frame, argument, value)
     handler = _BUILTIN.get(name)
@@ -114,6 +114,7 @@ _BUILTIN: dict[str, Callable[[Frame, ast.Call, Value, Sequence[Value]], Value]] 
     "enumerate": _enumerate,
     "zip": _zip,
     "range": _range,
+    "slice": lambda frame, node, first, arguments: SLICE,
     "max": _extreme,
     "min": _extreme,
     "sum": _sum,

@@ -19,6 +19,7 @@ from synclint.flow.module_containers import CONTAINERS, method_of_container, mod
 from synclint.flow.operations import copied_by_helper, emit_function, emit_synchronize, may_read, stream_or_event
 from synclint.flow.origins import Attribute, Defined, Held, Named, Origin, Super, attribute_of, called
 from synclint.flow.places import LIKELY_ACCELERATOR
+from synclint.flow.scopes import find_nested
 from synclint.flow.tensor_calls import tensor_method
 from synclint.flow.tensors import apply_result
 from synclint.flow.values import Keywords, Kind, Place, Value, Why
@@ -45,6 +46,10 @@ def evaluate_call(frame: Frame, node: ast.Call) -> Value:
         return _method(frame, node, target, receiver, arguments, keywords)
     callee = frame.value(target)
     arguments, keywords = _arguments(frame, node)
+    if callee is OBJECT and isinstance(target, ast.Name):
+        nested = find_nested(frame, target.id)
+        if nested is not None:
+            nested.call(node, arguments, keywords)
     return _apply(frame, node, callee, arguments, keywords)
 
 
@@ -170,8 +175,8 @@ def _external(frame: Frame, node: ast.Call, dotted: str, arguments: Sequence[Val
             dtype=arguments[0].dtype if arguments else None,
             why=Why(node.lineno, "`torch.from_numpy(...)` shares host memory"),
         )
-    if dotted == "torch.nn.Parameter":
-        return _parameter(node, arguments)
+    if dotted in ("torch.nn.Parameter", "torch.nn.Buffer"):
+        return _parameter(node, dotted.rpartition(".")[2].lower(), arguments)
     if dotted == "typing.cast" and len(arguments) == 2:
         promised = annotated(node.args[0], frame.module.resolve_annotation)
         return arguments[1] if promised.kind is Kind.UNKNOWN and promised.origin is None else promised
@@ -228,7 +233,8 @@ def _takes_device(arguments: Sequence[Value], keywords: Keywords) -> bool:
     return False
 
 
-def _parameter(node: ast.Call, arguments: Sequence[Value]) -> Value:
+def _parameter(node: ast.Call, kind: str, arguments: Sequence[Value]) -> Value:
+    """What a parameter or a buffer of a module holds."""
     data = arguments[0] if arguments else UNKNOWN
     return Value(
         Kind.TENSOR,
@@ -236,7 +242,7 @@ def _parameter(node: ast.Call, arguments: Sequence[Value]) -> Value:
         sure=Confidence.LIKELY,
         rank=data.rank,
         dtype=data.dtype,
-        why=Why(node.lineno, "a parameter follows its module to the accelerator"),
+        why=Why(node.lineno, f"a {kind} follows its module to the accelerator"),
     )
 
 
@@ -275,7 +281,10 @@ def _method(
         if name in ("to", "cuda") and batch is not None and batch.kind is Kind.TENSOR:  # a batch that moves as one
             moved = tensor_method(frame, node, name, batch, arguments, keywords)
             return receiver.replace(element=moved, fresh=True)
-        return method_of_mapping(name, receiver, arguments)
+        found = method_of_mapping(name, receiver, arguments)
+        key = arguments[0].const if arguments and name in ("get", "pop") else None
+        kept = frame.kept_on_host(key, node.lineno) if found.kind is Kind.UNKNOWN and isinstance(key, str) else None
+        return found if kept is None else kept
     if kind is Kind.HOST:
         return HOST if name != "split" else Value(Kind.SEQUENCE, element=HOST)
     if isinstance(receiver.ref, Super):

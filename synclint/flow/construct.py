@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from synclint.finding import Confidence
-from synclint.flow.lattice import HOST, UNKNOWN, element_of
+from synclint.flow.lattice import EMPTY, HOST, LIKELY_HOST, UNKNOWN, element_of
 from synclint.flow.places import CUDA_DEVICE, as_device
 from synclint.flow.tensors import dtype_of_data, rank_of_data, target_device, where
 from synclint.flow.values import Dtype, Keywords, Kind, Place, Value, Why
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from synclint.flow.frame import Frame
 
 
-_LIKELY_NUMBER = Value(Kind.HOST, certainty=Confidence.LIKELY)
+_OF_NUMBERS = (ast.Pow, ast.Div, ast.FloorDiv, ast.Sub, ast.Mod)  # which lists cannot do
 
 CONSTRUCTORS = frozenset(("torch.tensor", "torch.as_tensor", "torch.asarray"))
 LEGACY = {
@@ -43,6 +43,8 @@ def construct(frame: Frame, node: ast.Call, dotted: str, arguments: Sequence[Val
     """``torch.tensor`` and its kin: from host data, onto the device asked for."""
     data = arguments[0] if arguments else keywords.get("data", keywords.get("obj", UNKNOWN))
     data_node = node.args[0] if node.args else None
+    if data.kind is Kind.UNKNOWN and isinstance(data_node, ast.BinOp) and isinstance(data_node.op, _OF_NUMBERS):
+        data = LIKELY_HOST
     given = keywords.get("device")
     if dotted == "torch.as_tensor" and given is None and len(arguments) > 2:
         given = arguments[2]
@@ -67,7 +69,7 @@ def construct(frame: Frame, node: ast.Call, dotted: str, arguments: Sequence[Val
         dense=True if dotted == "torch.tensor" else None,
         leaf=requires_grad is None or requires_grad.const is False,
         rank=rank_of_data(data),
-        length=data.length if data.kind is Kind.SEQUENCE and rank_of_data(data) == 1 else None,
+        length=data.length if data.kind is Kind.SEQUENCE and (rank_of_data(data) == 1 or data.length == 0) else None,
         dtype=dtype,
         fresh=dotted == "torch.tensor" or data.kind in (Kind.SEQUENCE, Kind.HOST),
         origin=device.origin,
@@ -84,15 +86,17 @@ def emit_host_data(
     device: Value,
     keywords: Keywords,
 ) -> None:
+    if data is EMPTY:
+        return
     if data.kind is Kind.UNKNOWN or (data.kind is Kind.SEQUENCE and not data.items and data.element is None):
         # Nobody calls torch.tensor on a device tensor (it warns): unknown data is host data, most likely.
         guess = Confidence.LIKELY if spelling != "torch.as_tensor" else Confidence.POSSIBLE
         data = Value(Kind.SEQUENCE, element=HOST, certainty=guess)
     elif data.kind is Kind.SEQUENCE:
         data = _with_numbers(data)
-    on_device = element_of(data) if data.kind is Kind.SEQUENCE else None
-    if on_device is not None and on_device.kind is Kind.TENSOR:
-        data = data.replace(certainty=min(data.certainty, on_device.confidence))
+    weakest = _weakest_tensor(data)
+    if weakest < data.certainty:
+        data = data.replace(certainty=weakest)
     pin = keywords.get("requires_grad")
     frame.emit(
         spelling,
@@ -103,10 +107,20 @@ def emit_host_data(
     )
 
 
+def _weakest_tensor(data: Value) -> Confidence:
+    """The least confidence in a tensor that a list, or a list of lists, has in it."""
+    if data.kind is Kind.TENSOR:
+        return data.confidence
+    if data.kind is not Kind.SEQUENCE:
+        return Confidence.CERTAIN
+    element = element_of(data)
+    return Confidence.CERTAIN if element is None else _weakest_tensor(element)
+
+
 def _with_numbers(data: Value) -> Value:
     """A list of lists of unknown things as the data of a tensor: they are numbers, most likely."""
     if data.kind is Kind.UNKNOWN:
-        return _LIKELY_NUMBER
+        return LIKELY_HOST
     if data.kind is not Kind.SEQUENCE:
         return data
     items = None if data.items is None else tuple(map(_with_numbers, data.items))

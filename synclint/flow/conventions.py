@@ -20,12 +20,25 @@ _DEVICE_NAME = re.compile(r"(?:^|_)(?:device|dev)(?:_type|_id)?$|^device")
 _PINNED_NAME = re.compile(r"(?:^|_)pinned(?:_|$)")
 _LOADER_NAME = re.compile(r"(?:data_?)?loader$|_dl$")
 _HOST_SIDE = re.compile(
-    r"process(?:ing|or)|Process(?:ing|or)|tokeniz|dataset|(?:^|[/_])data_|collat|multimodal/|transforms|"
+    r"(?<!attention_)(?<!attn_)(?<!logits_)process(?:ing|or)|(?<!Attention)(?<!Attn)(?<!Logits)(?<!Logit)Process(?:ing|or)|"
+    r"tokeniz|dataset|(?:^|[/_])data_|collat|multimodal/|transforms|"
     r"(?:image|audio|video|media)_utils|get_mrope|_parse_|to_rle|augment|prepare_(?:image|audio|video)"
+)
+_FOR_INPUTS = re.compile(
+    r"(?<!post_)(?<!post)(?:pre_?process|prepare|resize|rescale|crop|(?:^|_)pad(?:_|$)|normalize|annotation|augment|label)"
+)
+_PROCESSOR_FILE = re.compile(r"(?:^|/)(?:pre)?process(?:ors?|ing)/|(?:^|/)(?:image_|video_|audio_)?processing_\w+\.py$")
+# Code that reads and writes media and requests: what it has is in host memory unless it says otherwise.
+_IN_AND_OUT = re.compile(
+    r"(?:^|/)(?:renderers?|entrypoints?|inputs?|protocols?|serial\w*|(?:video|audio|image|media)s?(?:_\w*|io)?)(?:/|\.py$)"
 )
 # Code for the CPU as a device: `cpu_model_runner.py`, `CPUAttention`, `copy_blocks_cpu`; not `cpu/gpu_worker.py`.
 _FOR_CPU = re.compile(r"(?:^|[/_])cpu(?=[/_.]|$)|(?:^|[a-z])C(?:PU|pu)(?=[A-Z]|$)")
 _FOR_GPU = re.compile(r"gpu|cuda", re.IGNORECASE)
+# Implementations for the CPU as a device: `ops/cpu/attention.py`, `cpu_attn.py`, `CPUAttention`.
+_CPU_BACKEND_FILE = re.compile(r"(?:^|/)(?:cpu/\w+|cpu_\w+)\.py$")
+_CPU_BACKEND_CLASS = re.compile(r"^_?(?:CPU|Cpu)[A-Z]")
+_KEEPS_ON_CPU = re.compile(r"gpu|cuda|offload|adam|optim|buffer|cache|swap|transfer", re.IGNORECASE)
 
 _MODULE_LIKE = re.compile(
     r"model|net$|module|layer|encoder|decoder|backbone|pipe|transformer|vae|unet|^self$|batch|inputs$"
@@ -88,6 +101,11 @@ _FROZEN = re.compile(
     r"|^_?(?:test|warm_?up|dummy|profile|benchmark|process_weights|create_weights|init_weights?|dequantize_weights|"
     r"convert_weights?|convert_checkpoint\w*|capture)(?:_|$)|_(?:dummy|warmup|warm_up|profile)_?"
 )
+# What is defined in a function of such a name runs no more often than it, wherever it is handed to.
+_LENDS_ITS_HEAT = re.compile(
+    r"^_?(?:test|warm_?up|dummy|profile|benchmark|process_weights|create_weights|init_weights?|dequantize_weights|"
+    r"convert_weights?|convert_checkpoint|load_(?:model|weights?|checkpoint))(?:_|$)|weight_loader"
+)
 # Cold, or warm if something hot calls them.
 _COLD = re.compile(
     r"^(?:__init__|__new__|__post_init__)$|^_?(?:(?:load|save)(?!_(?:kv|layer|cache|block|slot|token))|export|"
@@ -97,8 +115,28 @@ _COLD = re.compile(
 _COOL = re.compile(
     r"^_?(?:init|initialize|setup|register|build_model|quantize|convert_hf|download|"
     r"parse_args|add_(?:cli_)?arg\w*|from_config|from_file|push_to_hub|create_optimizer|configure_optimizers|"
-    r"resize_token_embeddings|on_(?:train|fit|init)_(?:begin|start|end))(?:_|$)"
+    r"resize_token_embeddings|on_(?:train|fit|init)_(?:begin|start|end)|run_(?:daemon|server)|"
+    r"(?:pre)?compile|(?:un)?fuse|sleep|wake_?up|unload|reload|release|discard|dispose|offload_model|"
+    r"retry|recover|restart|reconfigure|re_?init\w*|rollback|abort|"
+    r"(?:update|sync|send|receive|recv|transfer|broadcast|push|pull|reshard|export|finali[sz]e|repack|shuffle|swizzle|"
+    r"prepack|permute|requantize)_(?:\w+_)?weights?|checkpoint_(?:prepare|restore|save|load)|"
+    r"(?:empty|free|clear|release)_(?:\w+_)?(?:cache|memory)|"
+    r"reset_\w*(?:cache|memory|stats)|auto_?tune|(?:generate|make|create)_(?:\w+_)?inputs$|"
+    r"(?:prepare|convert|process)_\w*(?:layer|weights?|scales?)_for|validate_load\w*|"
+    r"(?:un)?pack_(?:cols|rows)|(?:gptq|awq|marlin|nvfp4|mxfp4|fp8)_(?:\w+_)?(?:pack|permute|process|quantize|zero|to)"
+    r")(?:_|$)"
+    r"|^\w*memory_(?:usage|stats|info|summary|snapshot|breakdown)$|\w_main$"
 )
+# Files whose functions are cold unless something hot calls them; those of tests and measurements whatever their names.
+_RARE_FILE = re.compile(
+    r"(?:^|/)(?:benchmarks?|elastic\w*|weight_(?:transfer|sync|update|cache|loading|utils)|model_loaders?|exporters?|"
+    r"(?:dist(?:ributed)?_)?checkpoints?|tests?|testing|test_utils)/|"
+    r"(?:^|/)(?:convert_\w+|weight_utils|\w*benchmark|\w+_tests?|test_utils)\.py$"
+)
+_TRIES = re.compile(
+    r"(?:^|/)(?:(?:benchmarks?|tests?|testing|test_utils)/|(?:\w*benchmark|\w+_tests?|test_utils)\.py$)"
+)
+_COOL_CLASS = re.compile(r"Memory(?:Tracker|Monitor)|Profiler|Benchmark")
 _OTHER_LOADER = re.compile(r"weight|model|config|lora|state|param|tensor|image|file|adapter")
 
 
@@ -199,6 +237,43 @@ def is_for_cpu(*names: str) -> bool:
     return any(_FOR_CPU.search(name) for name in names) and not any(_FOR_GPU.search(name) for name in names)
 
 
+@lru_cache(maxsize=4096)
+def is_for_inputs(function: str) -> bool:
+    """Functions that prepare the inputs of a model, in code that may as well handle what it gives."""
+    return _FOR_INPUTS.search(function) is not None
+
+
+@lru_cache(maxsize=4096)
+def is_processor_file(path: str) -> bool:
+    """Files of what prepares inputs, in which even modules run on the host."""
+    return _PROCESSOR_FILE.search(path) is not None
+
+
+def makes_inputs(name: str) -> bool:
+    """Functions and classes that lay down what the inputs of a model are."""
+    return "field" in name or name.endswith(("Processor", "ProcessingInfo"))
+
+
+@lru_cache(maxsize=4096)
+def is_in_and_out(path: str) -> bool:
+    """Files that read and write media, requests and answers."""
+    return _IN_AND_OUT.search(path) is not None
+
+
+@lru_cache(maxsize=4096)
+def is_cpu_backend(path: str, owner: str) -> bool:
+    """Whether a file or a class is an implementation for the CPU, where nothing is on an accelerator."""
+    if _KEEPS_ON_CPU.search(path) or _KEEPS_ON_CPU.search(owner):
+        return False
+    return _CPU_BACKEND_FILE.search(path) is not None or _CPU_BACKEND_CLASS.search(owner) is not None
+
+
+@lru_cache(maxsize=4096)
+def is_after_transfer(owner: str, function: str) -> bool:
+    """The last stage of a pipeline, whose ``forward`` has brought the results to the host."""
+    return owner.endswith("Pipeline") and function.rpartition(".")[2] in ("postprocess", "_postprocess")
+
+
 def is_preprocessing(name: str) -> bool:
     """Functions that a batch passes through on its way to the device."""
     return _PREPROCESSING.search(name) is not None
@@ -215,9 +290,22 @@ def is_hot(name: str, owner: str = "") -> bool:
 
 
 @lru_cache(maxsize=65536)
-def is_cool(name: str) -> bool:
-    """Whether a function of this name is cold unless something hot calls it."""
-    return _COOL.search(name) is not None
+def is_cool(name: str, owner: str = "") -> bool:
+    """Whether a function of this name, of the class ``owner`` if it is a method, is cold unless something hot calls
+    it."""
+    return _COOL.search(name) is not None or _COOL_CLASS.search(owner) is not None
+
+
+@lru_cache(maxsize=16384)
+def is_rare_file(path: str) -> bool:
+    """Whether what a file is for, by its path, happens between steps: loading, conversion, measurements."""
+    return _RARE_FILE.search(path) is not None
+
+
+@lru_cache(maxsize=16384)
+def tries_out(path: str) -> bool:
+    """Whether a file of the project itself tests or measures it."""
+    return _TRIES.search(path) is not None
 
 
 @lru_cache(maxsize=65536)
@@ -230,6 +318,12 @@ def is_cold(name: str) -> bool:
 def is_frozen(name: str) -> bool:
     """Whether a function of this name is cold, whoever calls it."""
     return _FROZEN.search(name) is not None
+
+
+@lru_cache(maxsize=4096)
+def lends_its_heat(name: str) -> bool:
+    """Whether what a function of this name defines is as cold as the function, even if it is handed to others."""
+    return _LENDS_ITS_HEAT.search(name) is not None
 
 
 def is_compiler(decorator: str) -> bool:

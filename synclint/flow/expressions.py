@@ -14,6 +14,7 @@ from synclint.flow.dispatch import EVALUATE
 from synclint.flow.iteration import read_contained, read_elements
 from synclint.flow.lattice import (
     HOST,
+    LIKELY_HOST,
     NONE,
     OBJECT,
     UNKNOWN,
@@ -26,7 +27,7 @@ from synclint.flow.lattice import (
 )
 from synclint.flow.module_containers import item_of_module
 from synclint.flow.operations import read_number
-from synclint.flow.places import combine, place_of_name
+from synclint.flow.places import combine, is_host_scalar, place_of_name
 from synclint.flow.refine import refine
 from synclint.flow.subscripts import container_of, read_subscript, write_subscript
 from synclint.flow.tensors import DTYPE_ORDER
@@ -183,11 +184,14 @@ def _subscript(frame: Frame, node: ast.Subscript) -> Value:
     number = index.const if isinstance(index.const, int) else None
     if kind is Kind.INSTANCE and number is not None:
         return frame.module.item(container, number)
+    if kind is Kind.INSTANCE and container.ref is not None and isinstance(index.const, str):  # of a TypedDict
+        return frame.module.attribute(container.ref, index.const)
     if kind is not Kind.UNKNOWN:
         return UNKNOWN
-    held = item_value(container, number)
+    asked = number if number is not None else index.const if isinstance(index.const, str) else ""
+    held = item_value(container, asked)
     if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
-        known = value_by_name(node.slice.value)
+        known = value_by_name(node.slice.value) or frame.kept_on_host(node.slice.value, node.lineno)
         return held if known is None else known.replace(origin=held.origin)
     return held
 
@@ -282,6 +286,8 @@ def _tensor_result(best: Value, left: Value, right: Value, true_division: bool =
             dtype = max(tensor.dtype, other.dtype, key=DTYPE_ORDER.index)
     if true_division and dtype in (Dtype.INT, Dtype.BOOL):
         dtype = Dtype.FLOAT
+    if is_host_scalar(best) and Kind.UNKNOWN in (left.kind, right.kind):  # which decides where the result is
+        best = best.replace(place=Place.UNKNOWN, sure=Confidence.CERTAIN, origin=None)
     return Value(
         Kind.TENSOR,
         best.place,
@@ -311,7 +317,9 @@ def _compare(frame: Frame, node: ast.Compare) -> Value:
     best = combine(values)
     if best is None:
         frame.suspect(*values)
-        return Value(Kind.NDARRAY) if any(v.kind is Kind.NDARRAY for v in values) else HOST
+        if any(v.kind is Kind.NDARRAY for v in values):
+            return Value(Kind.NDARRAY)
+        return LIKELY_HOST if any(v.kind is Kind.UNKNOWN for v in values) else HOST
     if all(value.kind in (Kind.TENSOR, Kind.HOST, Kind.UNKNOWN, Kind.NDARRAY) for value in values):
         first = _tensor_result(best, values[0], values[1]).replace(dtype=Dtype.BOOL)
         if len(node.ops) > 1:

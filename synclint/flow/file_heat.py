@@ -10,18 +10,19 @@ from weakref import proxy
 
 from synclint.finding import Heat
 from synclint.flow.callgraph import call_graph
-from synclint.flow.conventions import is_compiler
+from synclint.flow.conventions import is_compiler, is_frozen
 from synclint.flow.heat import NO_NAMES, Heats, Names, heats, stays_cold
 from synclint.flow.mentions import outline
+from synclint.flow.nested import Nested
 from synclint.flow.values import Why
-from synclint.index.build import FUNCTION
+from synclint.index.build import FUNCTION, flat
 
 if TYPE_CHECKING:
     import ast
 
     from synclint.flow.module import ModuleFlow
     from synclint.flow.regions import Region
-    from synclint.flow.site import Scope
+    from synclint.flow.site import FunctionNode, Scope
 
 _COMPILED = re.compile(rb"torch\.compile\(\s*([\w.]+)")
 
@@ -37,6 +38,7 @@ class FileHeat:
         self._flow: ModuleFlow = proxy(flow)  # which holds this: a cycle would keep its trees until they are collected
         self._project = project
         self._names = names
+        self._local: dict[str, set[FunctionNode]] = {}
 
     @cached_property
     def _heats(self) -> Heats:
@@ -57,7 +59,9 @@ class FileHeat:
         """Sets the heat of scopes; functions in functions are as hot as these, unless they may outlive them."""
         for scope in scopes:
             name = self._name(scope)
-            if name is not None:
+            if self._rare(scope) is not None:
+                scope.heat, scope.stays_cold = Heat.COLD, True
+            elif name is not None:
                 known = self._heats.of(self._flow.symbol(name))
                 scope.heat = known.heat
                 scope.stays_cold = known.heat is Heat.COLD and stays_cold(name)
@@ -73,6 +77,9 @@ class FileHeat:
             return [*steps, Why(region.line, region.text)]
         if name is None:
             return [Why(statement.lineno, "runs when the module is imported")]
+        rare = self._rare(scope)
+        if rare is not None:
+            return [*steps, Why(rare.lineno, f"`{rare.name}` does not run for every step")]
         for symbol, text in self._heats.chain(self._flow.symbol(name)):
             steps.append(Why(self._flow.line_of(symbol), text, path=symbol.path))
         return steps
@@ -82,9 +89,34 @@ class FileHeat:
         outermost = scope.outermost
         if not isinstance(outermost.node, FUNCTION):
             return None
-        if scope is outermost:
+        if not self._outlives(scope):
             return outermost.qualname
         return self._heats.inner(self._flow.symbol(outermost.qualname)).qualname
+
+    def _outlives(self, scope: Scope) -> bool:
+        """Whether a function within a function may run after it."""
+        outermost = scope.outermost
+        if scope is outermost:
+            return False
+        while scope.parent is not outermost and scope.parent is not None:
+            scope = scope.parent
+        local = self._local.get(outermost.qualname)
+        if local is None:
+            node = outermost.node
+            defined = [one for one in flat(node.body) if isinstance(one, FUNCTION)] if node is not None else []
+            leaving = Nested(self._flow.source).outliving(node, defined) if isinstance(node, FUNCTION) else []
+            local = self._local[outermost.qualname] = {one for one in defined if one not in leaving}
+        return scope.node not in local
+
+    @staticmethod
+    def _rare(scope: Scope) -> FunctionNode | None:
+        """The innermost function around a scope, within a function, that is cold by its name whoever calls it."""
+        while scope.parent is not None and scope.parent.node is not None:
+            node = scope.node
+            if isinstance(node, FUNCTION) and isinstance(scope.parent.node, FUNCTION) and is_frozen(node.name):
+                return node
+            scope = scope.parent
+        return None
 
     # torch.compile
 

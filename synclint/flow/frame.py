@@ -8,11 +8,21 @@ from typing import TYPE_CHECKING
 
 from synclint.facts import applies, facts_for
 from synclint.finding import Confidence
-from synclint.flow.conventions import names_host_memory, names_tensor, value_by_name
+from synclint.flow.conventions import (
+    is_after_transfer,
+    is_cpu_backend,
+    is_for_inputs,
+    is_host_side,
+    is_processor_file,
+    names_host_memory,
+    names_tensor,
+    value_by_name,
+)
 from synclint.flow.dispatch import EVALUATE, EXECUTE
 from synclint.flow.guards import Method
 from synclint.flow.lattice import NONE, UNKNOWN, element_of, join, join_all
 from synclint.flow.regions import Region, innermost
+from synclint.flow.scopes import Nested, run_waiting
 from synclint.flow.site import FunctionNode, Scope, Site
 from synclint.flow.values import Dtype, Kind, Place, Value, Why
 from synclint.index.names import dotted_name
@@ -30,11 +40,13 @@ _AMBIGUOUS = frozenset(("key", "value", "query", "target", "targets", "features"
 class Frame:
     """One activation. ``env`` maps names, and paths such as ``self.x``, to values; ``dead`` means unreachable.
 
-    ``paths`` are the last parts of the paths bound so far, which spares most attributes the look-up.
+    ``paths`` are the last parts of the paths bound so far, which spares most attributes the look-up. ``nested`` are the
+    functions defined here that are still to be interpreted, ``around`` the activation that a nested one is defined in.
     """
 
     __slots__ = (
         "allowed",
+        "around",
         "breaks",
         "continues",
         "dead",
@@ -44,6 +56,7 @@ class Frame:
         "meant",
         "module",
         "narrowed",
+        "nested",
         "owner",
         "paths",
         "receiver",
@@ -75,6 +88,8 @@ class Frame:
         self.narrowed: dict[str, Value] = {}
         self.default_device: Value | None = None
         self.generator = False
+        self.nested: dict[str, Nested] = {}
+        self.around: Frame | None = None
 
     def value(self, node: ast.expr) -> Value:
         """Interprets an expression."""
@@ -103,6 +118,8 @@ class Frame:
     def run_function(self, node: FunctionNode) -> Value:
         """Interprets the body; the join of what it returns."""
         self.execute(node.body)
+        if self.nested:
+            run_waiting(self)
         if self.generator:
             return Value(Kind.SEQUENCE, element=join_all(self.returns))
         returns = self.returns
@@ -144,7 +161,7 @@ class Frame:
         """``value`` in the light of the name it is given: names are evidence where inference has none."""
         kind = value.kind
         if kind is Kind.UNKNOWN:
-            known = value_by_name(name)
+            known = value_by_name(name) or self.kept_on_host(name, self.line)
             if known is None and names_tensor(name) and name not in _AMBIGUOUS and self.in_model_code:
                 why = Why(self.line, f"`{name}` is a tensor on the accelerator by convention of model code")
                 known = Value(
@@ -154,25 +171,51 @@ class Frame:
                 return value
             return known if value.origin is None else known.replace(origin=value.origin)
         if kind is Kind.DEVICE and value.sure is Confidence.POSSIBLE and value.place is not Place.CPU:
-            known = value_by_name(name)
+            known = None if self.prepares_inputs else value_by_name(name)
             if known is not None and known.kind is Kind.DEVICE:
                 return known.replace(origin=value.origin, why=value.why)
         if (
             kind is Kind.TENSOR
             and not (value.place is Place.CPU or value.confidence is Confidence.CERTAIN)
-            and names_host_memory(name)
+            and self.names_host_memory(name)
         ):
             why = Why(self.line, f"`{name}` is in host memory by its name", value.why)
             return value.replace(place=Place.CPU, sure=Confidence.LIKELY, origin=None, why=why)
         return value
 
+    def names_host_memory(self, name: str) -> bool:
+        """Whether what has this name is in host memory: the name, or the file, says so."""
+        return names_host_memory(name) or name in self.module.kept_on_host
+
+    def kept_on_host(self, name: str, line: int) -> Value | None:
+        """What has a name of which the file says that it is kept in host memory."""
+        if name not in self.module.kept_on_host:
+            return None
+        why = Why(line, f"`{name}` is kept in host memory: the file says so")
+        return Value(Kind.TENSOR, Place.CPU, certainty=Confidence.LIKELY, sure=Confidence.LIKELY, why=why)
+
     @property
     def in_model_code(self) -> bool:
         """Whether this is a method of an ``nn.Module``, of a class that has a ``forward``, or of a trainer."""
         owner = self.owner
-        return owner is not None and (
-            owner.name.endswith("Trainer") or self.module.is_module_like(owner) or self.module.has_forward(owner)
-        )
+        if owner is None or is_after_transfer(owner.name, self.scope.qualname) or is_processor_file(self.module.path):
+            return False
+        return owner.name.endswith("Trainer") or self.module.is_module_like(owner) or self.module.has_forward(owner)
+
+    @property
+    def prepares_data(self) -> bool:
+        """Whether this prepares data before anything is on a device."""
+        return is_host_side(self.module.path, self.owner_name, self.scope.qualname)
+
+    @property
+    def prepares_inputs(self) -> bool:
+        """Whether that data is on its way to a model, and no answer of one."""
+        return self.prepares_data and is_for_inputs(self.scope.qualname.rpartition(".")[2])
+
+    @property
+    def is_for_cpu(self) -> bool:
+        """Whether this code runs where the CPU is the device: what it is told of an accelerator is not so there."""
+        return is_cpu_backend(self.module.path, self.owner_name)
 
     @property
     def owner_name(self) -> str:
@@ -262,6 +305,8 @@ class Frame:
                 operand = operands.get(condition.predicate.partition(".")[0])
                 if operand is not None:
                     confidence = min(confidence, operand.certainty, operand.sure)
+            if self.is_for_cpu and confidence is not Confidence.CERTAIN:
+                confidence = Confidence.POSSIBLE
             yield fact, confidence
 
     # What the file alone cannot tell (see ``prospects.py``)

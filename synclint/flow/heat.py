@@ -13,10 +13,19 @@ from typing import NamedTuple
 
 from synclint.finding import Heat
 from synclint.flow.callgraph import CallGraph, Edge, Node
-from synclint.flow.conventions import is_cold, is_cool, is_frozen, is_hot
+from synclint.flow.conventions import (
+    is_cold,
+    is_cool,
+    is_frozen,
+    is_hot,
+    is_rare_file,
+    lends_its_heat,
+    tries_out,
+)
 from synclint.flow.outline import LOCALS, keeps_its_result
 from synclint.index.packages import module_name
 from synclint.index.records import Symbol
+from synclint.index.sides import side_folder
 
 
 def stays_cold(qualname: str) -> bool:
@@ -135,9 +144,11 @@ class _Spread:
                 self.heats.setdefault(node, UNKNOWN)
 
     def _natural(self, node: Node) -> tuple[_Nature, str]:
+        symbol = node.symbol
+        if node.inner and lends_its_heat(symbol.owner.name):
+            return _Nature.FROZEN, f"`{symbol.owner.name}` does not run for every step, nor does what it defines"
         if node.anyone or node.inner:
             return _Nature.PLAIN, ""
-        symbol = node.symbol
         name = symbol.name
         if self._cold_functions.match(symbol):
             return _Nature.FROZEN, f"`{symbol.qualname}` is cold: the configuration says so"
@@ -149,9 +160,10 @@ class _Spread:
             return _Nature.FROZEN, f"`{name}` does not run for every step"
         if is_cold(name):
             return _Nature.COLD, ""
-        if is_hot(name, symbol.owner.qualname):
+        rare = is_rare_file(symbol.path) and not side_folder(symbol.path)
+        if is_hot(name, symbol.owner.qualname) and not (rare and tries_out(symbol.path)):
             return _Nature.HOT, f"`{symbol.qualname}` runs for every step"
-        return (_Nature.COOL if is_cool(name) else _Nature.PLAIN), ""
+        return (_Nature.COOL if rare or is_cool(name, symbol.owner.qualname) else _Nature.PLAIN), ""
 
     def _with_heat(self, heat: Heat) -> list[Node]:
         return [node for node, known in self.heats.items() if known.heat is heat]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from synclint.finding import Confidence
 from synclint.flow.origins import element_of as element_origin
@@ -11,8 +11,15 @@ from synclint.flow.values import Kind, Place, Value
 
 UNKNOWN = Value()
 HOST = Value(Kind.HOST)
+LIKELY_HOST = Value(Kind.HOST, certainty=Confidence.LIKELY)
 NONE = Value(Kind.NONE)
+#: A list or tuple that surely has no elements.
+EMPTY = Value(Kind.SEQUENCE, items=(), length=0, const=())
 OBJECT = Value(Kind.OBJECT)
+#: ``slice(start, stop)``, as an index.
+SLICE = Value(Kind.OBJECT, ref="slice")
+#: What call sites pass that do not agree on which side of the bus it is.
+DISAGREED = Value(Kind.UNKNOWN, Place.EITHER)
 
 # A value that could not be computed because it is being computed further up the stack.
 PENDING = Value()
@@ -61,6 +68,18 @@ def join_all(values: Iterable[Value]) -> Value:
     for value in values:
         result = value if result is None else join(result, value)
     return UNKNOWN if result is None else result
+
+
+def join_told(values: Sequence[Value]) -> Value:
+    """What several call sites pass, by those that say most about where it is; those that know nothing about it speak
+    against nobody."""
+    placed = [value for value in values if value.place is not Place.UNKNOWN]
+    if not placed:
+        return join_all(values)
+    rest = [value for value in values if value.kind not in (Kind.TENSOR, Kind.DEVICE)]
+    best = min(Confidence.LIKELY, max(value.sure for value in placed))
+    telling = [value for value in placed if value.sure >= best]
+    return join_all([*telling, *(value for value in rest if value not in placed)])
 
 
 def join_writers(values: Mapping[str, Value]) -> Value:
@@ -181,15 +200,21 @@ def element_value(container: Value) -> Value:
     return item_value(container, None)
 
 
-def item_value(container: Value, index: int | None) -> Value:
-    """The item at an index, where that is known, of what a value holds, or else of what iterating over it gives."""
+def item_value(container: Value, index: int | str | None) -> Value:
+    """The item at an index, where that is known, of what a value holds, or else of what iterating over it gives.
+
+    A key (empty, if it is not known) asks for something in what is not known.
+    """
     items = container.items
-    if index is not None and items is not None and -len(items) <= index < len(items):
+    if isinstance(index, int) and items is not None and -len(items) <= index < len(items):
         return items[index]
     kind = container.kind
     if kind is Kind.TENSOR:
         rank = None if container.rank is None or container.rank == 0 else container.rank - 1
-        return container.replace(rank=rank, fresh=False, length=None, leaf=None)
+        certainty = container.certainty
+        if container.element is not None:  # a tensor, or a list of tensors
+            certainty = max(certainty, Confidence.LIKELY)
+        return container.replace(rank=rank, fresh=False, length=None, leaf=None, certainty=certainty, element=None)
     if kind is Kind.SEQUENCE:
         return element_of(container) or UNKNOWN
     held = element_of(container) if kind is Kind.MODULE else None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from synclint.finding import Confidence
 from synclint.flow.heat import Heats
-from synclint.flow.lattice import UNKNOWN, item_value, join_all, join_writers
+from synclint.flow.lattice import DISAGREED, UNKNOWN, item_value, join_told, join_writers
 from synclint.flow.nn_modules import is_nn_module
 from synclint.flow.origins import Attribute, Called, Defined, Element, Held, Mixed, Named, Origin, Passed, Super
 from synclint.flow.places import as_device, place_of_name
@@ -124,7 +124,7 @@ class Linker:
         return self._written(owner, writer, name, _DEPTH)
 
     def parameter(self, function: Symbol, name: str) -> Value:
-        """What the call sites of a function agree on; unknown where none tells."""
+        """What the call sites of a function agree on; unknown where none tells. Certain only where all pass numbers."""
         return self._parameter(function, name, _DEPTH)
 
     def owned(self, name: str) -> Value:
@@ -220,22 +220,35 @@ class Linker:
 
     def _agreed(self, function: Symbol, name: str, depth: int) -> Value:
         values = []
+        sure_of_kind = True
         for path, call, arguments in self._calls_of(function, min(depth, _TARGET_DEPTH))[:_MAX_CALLS]:
             passed = arguments.get(name)
-            if passed is None or (passed.kind is Kind.UNKNOWN and passed.origin is None):
+            if passed is None or self._delegates(passed.origin, function):
                 continue
-            value = self._resolve(passed, _At(path, depth - 1))
+            value = passed if _says_nothing(passed) else self._resolve(passed, _At(path, depth - 1))
+            sure_of_kind &= value.kind is not Kind.UNKNOWN and value.certainty is Confidence.CERTAIN
             if value.kind is not Kind.UNKNOWN:
                 step = Why(call.line, f"passed as `{name}` by `{call.caller or path}`", value.why, path)
                 place = value.place if value.const is None else _device_named(value)
                 values.append(value.replace(why=step, fresh=False, const=None, place=place))
-        agreed = join_all(_telling(values))
+        agreed = join_told(values)
         if agreed.place is Place.EITHER:
-            return UNKNOWN  # they do not agree: what is declared, or convention, stands
-        if agreed.certainty is Confidence.CERTAIN or agreed.sure is Confidence.CERTAIN:
-            limit = Confidence.LIKELY  # there may be callers that cannot be seen
-            agreed = agreed.replace(certainty=min(agreed.certainty, limit), sure=min(agreed.sure, limit))
-        return agreed
+            return UNKNOWN if _mostly_on_accelerator(values) else DISAGREED
+        numbers = sure_of_kind and agreed.kind in (Kind.HOST, Kind.SEQUENCE, Kind.NDARRAY)
+        return agreed if numbers else _at_most_likely(agreed)  # there may be callers that cannot be seen
+
+    def _delegates(self, origin: Origin | None, function: Symbol) -> bool:
+        """Whether a parameter is what another override of the same method was given: that says nothing new."""
+        if not isinstance(origin, Passed) or origin.function == function or origin.function.name != function.name:
+            return False
+        own, other = (self._defining(function), self._defining(origin.function))
+        return not own.isdisjoint(other)
+
+    def _defining(self, method: Symbol) -> set[Symbol]:
+        """The class of a method, and its bases that define it as well."""
+        if not method.owner.qualname:
+            return set()
+        return {at for at, record in self.project.ancestry(method.owner) if method.name in record.methods}
 
     def _calls_of(self, function: Symbol, depth: int) -> list[_Reaching]:
         """The calls that may reach a function: as such, or as the same method of a base."""
@@ -284,7 +297,13 @@ class Linker:
             return self._owned(name, at.depth - 1)
         return UNKNOWN
 
-    def _item(self, of: Value, index: int | None, at: _At) -> Value:
+    def _item(self, of: Value, index: int | str | None, at: _At) -> Value:
+        if isinstance(index, str):
+            if of.kind is Kind.INSTANCE and isinstance(of.ref, Symbol):  # of a TypedDict
+                return self._attribute_of(of.ref, index, at.depth - 1) if index else UNKNOWN
+            if of.kind is Kind.MAPPING:
+                return of.element or UNKNOWN
+            index = None
         if of.kind is Kind.INSTANCE and index is not None and isinstance(of.ref, Symbol):
             names = self.project.items(of.ref)
             return self._attribute_of(of.ref, names[index], at.depth - 1) if -1 < index < len(names) else UNKNOWN
@@ -410,7 +429,8 @@ class Linker:
         if isinstance(origin, Passed):
             if origin.function == at.function and origin.name in at.bound:
                 return at.bound[origin.name]
-            return self._parameter(origin.function, origin.name, at.depth - 1)
+            passed = self._parameter(origin.function, origin.name, at.depth - 1)
+            return UNKNOWN if passed is DISAGREED else _at_most_likely(passed)
         if isinstance(origin, Attribute):
             if isinstance(origin.of, Super):
                 method = self.project.inherited(origin.of.symbol, origin.name)
@@ -436,23 +456,28 @@ class Linker:
         return self._call(callee, arguments, keywords, at.depth - 1)
 
 
+def _mostly_on_accelerator(values: Sequence[Value]) -> bool:
+    """Whether few call sites pass something in host memory: then what is declared, or convention, stands."""
+    return sum(value.place.on_accelerator for value in values) > sum(value.place is Place.CPU for value in values)
+
+
+def _at_most_likely(value: Value) -> Value:
+    if value.certainty is not Confidence.CERTAIN and value.sure is not Confidence.CERTAIN:
+        return value
+    limit = Confidence.LIKELY
+    return value.replace(certainty=min(value.certainty, limit), sure=min(value.sure, limit))
+
+
+def _says_nothing(value: Value) -> bool:
+    return value.kind is Kind.UNKNOWN and value.origin is None
+
+
 def _device_named(value: Value) -> Place:
     """The place of a constant: what a string names, if that decides whether anything waits."""
     if value.kind is not Kind.HOST or not isinstance(value.const, str):
         return value.place
     place = place_of_name(value.const)
     return Place.UNKNOWN if place is Place.OTHER else place
-
-
-def _telling(values: list[Value]) -> list[Value]:
-    """Of the values of several call sites, those that say most about where they are; those that know nothing about it
-    speak against nobody."""
-    placed = [value for value in values if value.place is not Place.UNKNOWN]
-    rest = [value for value in values if value.kind not in (Kind.TENSOR, Kind.DEVICE)]
-    if not placed:
-        return values
-    best = min(Confidence.LIKELY, max(value.sure for value in placed))
-    return [value for value in placed if value.sure >= best] + [value for value in rest if value not in placed]
 
 
 def _open(value: Value) -> bool:

@@ -11,10 +11,12 @@ from functools import lru_cache
 
 from synclint.finding import Heat
 from synclint.flow import regions
-from synclint.flow.conventions import TENSOR_METHODS
+from synclint.flow.conventions import TENSOR_METHODS, is_frozen
 from synclint.flow.guards import Method, branches
 from synclint.flow.holds import add, classes_of, held_by
+from synclint.flow.local_imports import local_imports
 from synclint.flow.loops import Loops
+from synclint.flow.nested import Nested
 from synclint.flow.outline import LOCALS, OUTSIDE, Calls, Outline
 from synclint.flow.regions import Region
 from synclint.flow.site import FunctionNode
@@ -48,9 +50,6 @@ _EVERYWHERE = TENSOR_METHODS | frozenset(
 )
 
 
-_GOES_ON = frozenset(bytes([one]) for one in b"(_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
-
-
 def outline(source: Source, record: ModuleRecord) -> Outline:
     """The outline of a file, whose record is known."""
     return _Reader(source, record).read()
@@ -61,6 +60,7 @@ class _Reader:
         self._source = source
         self._record = record
         self._loops = Loops(source)
+        self._nested = Nested(source)
         self._data = source.data
         self._reversed = source.data[::-1]
         self._passed = sorted(_passed(source.data, record.functions))
@@ -77,6 +77,7 @@ class _Reader:
                 loose.append(statement)
         spans = [self._source.span(statement) for statement in loose]
         found.calls[""] = Calls(self._names(spans, None, ()))
+        found.local_imports = dict(local_imports(self._data, self._record))
         return found
 
     def _class(self, node: ast.ClassDef, name: str, found: Outline, loose: list[ast.stmt]) -> None:
@@ -128,7 +129,10 @@ class _Reader:
             else:
                 span = self._source.span(first)[0], self._source.span(last)[1]
                 (hot if region.heat is Heat.HOT else cold).append(span)
-        inner = [self._source.span(one) for one in defined] if self._outlive(defined, whole) else []
+        inner: list[tuple[int, int]] = []
+        for one in self._nested.outliving(node, defined):
+            rare = isinstance(one, FUNCTION) and is_frozen(one.name)
+            (cold if rare else inner).append(self._source.span(one))
         if not cold and not hot and not inner:
             return Calls(self._names([whole], node, data)), None
         apart = sorted((*cold, *inner))
@@ -137,20 +141,6 @@ class _Reader:
         plain = self._names(_without(whole, apart), node, data)
         calls = Calls(plain, tuple(name for name in guarded if name not in plain), looped)
         return calls, Calls(self._names(inner, node, data)) if inner else None
-
-    def _outlive(self, defined: Sequence[ast.stmt], whole: tuple[int, int]) -> bool:
-        """Whether any of the definitions in a function is a class, or is handed to what may call it later."""
-        for one in defined:
-            if not isinstance(one, FUNCTION):
-                return True
-            name = one.name.encode()
-            place = self._data.find(name, *whole)
-            while place >= 0:
-                end = place + len(name)
-                if not self._data[place - 1 : place].isalnum() and self._data[end : end + 1] not in _GOES_ON:
-                    return True
-                place = self._data.find(name, end, whole[1])
-        return False
 
     def _names(
         self, spans: Iterable[tuple[int, int]], function: FunctionNode | None, data: Collection[str]

@@ -6,12 +6,14 @@ import ast
 import builtins
 import os
 from collections.abc import Container, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from synclint.finding import Confidence, Heat
 from synclint.flow import expressions as _expressions  # noqa: F401 - fills the dispatch table
 from synclint.flow import statements as _statements  # noqa: F401 - fills the dispatch table
 from synclint.flow.annotations import annotated
+from synclint.flow.conventions import makes_inputs
 from synclint.flow.file_heat import FileHeat
 from synclint.flow.frame import Frame
 from synclint.flow.heat import NO_NAMES, Names
@@ -25,6 +27,7 @@ from synclint.flow.site import FunctionNode, Scope, Site
 from synclint.flow.summary import Call, Summary
 from synclint.flow.values import Kind, Place, Value
 from synclint.index.build import FUNCTION, build, flat, is_overload, is_setter, resolve
+from synclint.index.kept_on_host import kept_on_host
 from synclint.index.packages import Packages
 from synclint.index.project import Class, Method, Project
 from synclint.index.records import ModuleRecord, Symbol
@@ -73,7 +76,10 @@ class ModuleFlow:
         read = None
         if place is not None and place.digest == source.digest:
             read = place.linker.project.record(path)
-        self.record = build(self.path, self.tree, name) if read is None else read
+        if read is None:
+            read = build(self.path, self.tree, name)
+            read.kept_on_host = kept_on_host(source)
+        self.record = read
         self.wanted = wanted
         self.torch = torch or ASSUMED_TORCH
         self.heat = FileHeat(self, None if place is None else place.heats, names)
@@ -177,12 +183,24 @@ class ModuleFlow:
         """What a field holds, given what its annotation and default say: what the constructor's calls agree on."""
         if self.linker is None:
             return declared.replace(origin=Passed(constructor, name))
-        return in_the_light_of_calls(declared, self.linker.parameter(constructor, name), name)
+        return in_the_light_of_calls(declared, self.linker.parameter(constructor, name))
 
     def _order(self, qualname: str) -> tuple[bool, int]:
         """Constructors first: they say where attributes live."""
         node = self.function_nodes[qualname]
         return node.name != "__init__", node.lineno
+
+    @cached_property
+    def kept_on_host(self) -> frozenset[str]:
+        """The names of data that is kept in host memory by a flag: in this file, in one with a base of its classes, or
+        in one that it has what makes its inputs from."""
+        paths = {at.path for name in self.record.classes for at, _ in self.ancestry(self.symbol(name))[1:]}
+        for name, dotted in self.record.imports.items():
+            found = self._project.find(dotted, self.path) if makes_inputs(name) else None
+            if found is not None:
+                paths.add(found.path)
+        records = (self._project.record(path) for path in sorted(paths - {self.path}))
+        return self.record.kept_on_host.union(*(record.kept_on_host for record in records if record is not None))
 
     # Names
 
@@ -367,7 +385,7 @@ class ModuleFlow:
         symbol = self.symbol(scope.qualname)
         if self.linker is None:
             return declared if declared.origin is not None else declared.replace(origin=Passed(symbol, name))
-        return in_the_light_of_calls(declared, self.linker.parameter(symbol, name), name)
+        return in_the_light_of_calls(declared, self.linker.parameter(symbol, name))
 
     def result_of(self, function: Symbol) -> Value:
         """What a function of the project returns, whoever calls it."""

@@ -54,10 +54,11 @@ class Attribute(NamedTuple):
 
 
 class Element(NamedTuple):
-    """What iterating over, or indexing, what another origin gives."""
+    """What iterating over what another origin gives, or indexing it, gives: ``position`` is the index, a key (empty, if
+    it is not known), or None for any element that iterating over it yields."""
 
     of: Origin
-    position: int | None = None
+    position: int | str | None = None
 
 
 class Called(NamedTuple):
@@ -112,8 +113,8 @@ def attribute_of(origin: Origin | None, name: str) -> Origin | None:
     return None if origin is None or depth(origin) > _DEEPEST else Attribute(origin, name)
 
 
-def element_of(origin: Origin | None, index: int | None = None) -> Origin | None:
-    """The origin of an element of a container, of the one at an index if that is known."""
+def element_of(origin: Origin | None, index: int | str | None = None) -> Origin | None:
+    """The origin of an element of a container, of the one at an index or a key if there is one."""
     if isinstance(origin, Mixed):
         return origin
     return None if origin is None or depth(origin) > _DEEPEST else Element(origin, index)

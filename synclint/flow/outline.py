@@ -46,18 +46,20 @@ _NO_CALLS = Calls()
 @dataclass(slots=True)
 class Outline:
     """``record`` without lines and parameters; ``calls`` by qualname, those of the module itself under the empty one;
-    ``holds``: by class and attribute the names, as written, of the classes that ``self.attribute`` may hold."""
+    ``holds``: by class and attribute the names, as written, of the classes that ``self.attribute`` may hold;
+    ``local_imports``: what functions import, by the names that they give it."""
 
     record: ModuleRecord
     calls: dict[str, Calls] = field(default_factory=dict)
     holds: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
+    local_imports: dict[str, str] = field(default_factory=dict)
 
 
 def dump(found: Outline) -> bytes:
     record = found.record
     data = [
         record.name,
-        record.imports,
+        {**found.local_imports, **record.imports},
         record.stars,
         {name: _function_data(known, found.calls.get(name, _NO_CALLS)) for name, known in record.functions.items()},
         {name: _class_data(known, found) for name, known in record.classes.items()},

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from synclint.finding import Confidence
 from synclint.flow.annotations import annotated
 from synclint.flow.conventions import (
+    is_after_transfer,
     is_cold,
     is_for_cpu,
     is_host_side,
@@ -20,7 +21,7 @@ from synclint.flow.conventions import (
     names_host_value,
     names_tensor,
 )
-from synclint.flow.lattice import HOST, UNKNOWN
+from synclint.flow.lattice import DISAGREED, LIKELY_HOST, UNKNOWN
 from synclint.flow.site import FunctionNode
 from synclint.flow.values import Kind, Place, Value, Why
 
@@ -79,11 +80,16 @@ def bind_arguments(
                 frame.env[name] = Value(Kind.NONE) if default.value is None else Value(Kind.HOST, const=default.value)
 
 
-def in_the_light_of_calls(declared: Value, passed: Value, name: str) -> Value:
+def in_the_light_of_calls(declared: Value, passed: Value) -> Value:
     """A parameter's value by annotation or convention, with what its call sites agree on."""
     kind = passed.kind
+    if passed is DISAGREED and declared.kind is Kind.TENSOR:  # what is declared, or convention, stands, but for less
+        return declared.replace(sure=Confidence.POSSIBLE)
     if kind is Kind.UNKNOWN:
         return declared
+    all_agree = passed.certainty is Confidence.CERTAIN
+    if all_agree:  # as far as the call sites can be seen
+        passed = passed.replace(certainty=Confidence.LIKELY, sure=min(passed.sure, Confidence.LIKELY))
     if declared.kind is Kind.UNKNOWN:
         return passed
     if kind is declared.kind and kind in (Kind.SEQUENCE, Kind.MAPPING):
@@ -91,7 +97,7 @@ def in_the_light_of_calls(declared: Value, passed: Value, name: str) -> Value:
         return declared if by_convention else passed
     if declared.kind is Kind.TENSOR and kind is Kind.TENSOR:
         weak = passed.place is Place.UNKNOWN or passed.sure < min(declared.sure, Confidence.LIKELY)
-        if weak or names_host_memory(name):
+        if weak or (declared.place is Place.CPU and declared.sure is not Confidence.POSSIBLE):  # it says so itself
             return declared
         return declared.replace(
             place=passed.place,
@@ -104,11 +110,21 @@ def in_the_light_of_calls(declared: Value, passed: Value, name: str) -> Value:
         )
     if declared.kind is Kind.TENSOR and declared.certainty is not Confidence.CERTAIN:
         return passed  # no annotation says so, and nobody passes one
+    if declared.kind is Kind.TENSOR and all_agree and _is_numbers(passed):
+        return passed  # the annotation is wrong
     if declared.kind is Kind.DEVICE and kind in (Kind.DEVICE, Kind.HOST) and passed.place is not Place.UNKNOWN:
         return declared.replace(place=passed.place, sure=passed.sure, why=passed.why)
     if declared.kind in (Kind.INSTANCE, Kind.MODULE) and kind in (Kind.INSTANCE, Kind.MODULE):
         return declared if declared.ref is not None else passed
     return declared
+
+
+def _is_numbers(value: Value) -> bool:
+    """Whether a value is surely a number, an array, or a list or tuple of such."""
+    if value.kind is not Kind.SEQUENCE:
+        return value.kind in (Kind.HOST, Kind.NDARRAY) and value.certainty is not Confidence.POSSIBLE
+    parts = value.items if value.items is not None else (value.element,)
+    return all(part is not None and _is_numbers(part) for part in parts)
 
 
 def _passed(declared: Value, value: Value) -> Value:
@@ -155,14 +171,14 @@ def by_convention(frame: Frame, parameter: ast.arg, default: ast.expr | None, no
         return value.replace(why=Why(node.lineno, f"parameter `{name}` is a device: the accelerator by convention"))
     if kind is not Kind.UNKNOWN:
         return value
-    known = named_value(name, node.lineno)
+    known = named_value(name, node.lineno) or frame.kept_on_host(name, node.lineno)
     if known is not None:
         if known.kind is Kind.DEVICE and isinstance(default, ast.Constant) and isinstance(default.value, str):
             return known.replace(sure=Confidence.POSSIBLE) if default.value == "cpu" else known
         return known
     if parameter.annotation is None:
         if isinstance(default, ast.Constant) and default.value is not None:
-            return HOST
+            return LIKELY_HOST
         if names_host_value(name):
             return UNKNOWN
         if names_batch(name) and is_preprocessing(node.name):
@@ -184,7 +200,7 @@ def field(frame: Frame, name: str, value: Value, line: int) -> Value:
     """What the annotated field of a class holds: a tensor on the accelerator, unless its name says otherwise."""
     if value.kind is not Kind.TENSOR or value.place is not Place.UNKNOWN:
         return value
-    if names_host_memory(name):
+    if frame.names_host_memory(name):
         text, place, sure = f"field `{name}` is in host memory by its name", Place.CPU, Confidence.LIKELY
     elif is_host_side(frame.module.path, frame.scope.qualname):
         text, place, sure = f"field `{name}` is a tensor", Place.ACCELERATOR, Confidence.POSSIBLE
@@ -218,10 +234,10 @@ def _placed(frame: Frame, name: str, value: Value, node: FunctionNode) -> Value:
     if value.kind is not Kind.TENSOR or value.place is not Place.UNKNOWN:
         return value
     line = node.lineno
-    if names_host_memory(name):
+    if frame.names_host_memory(name):
         why = Why(line, f"parameter `{name}` is in host memory by its name")
         return value.replace(place=Place.CPU, sure=Confidence.LIKELY, why=why)
-    if is_cold(node.name) or node.name in ("__init__", "collate_fn"):
+    if is_cold(node.name) or node.name in ("__init__", "collate_fn") or is_after_transfer(frame.owner_name, node.name):
         return value.replace(sure=Confidence.POSSIBLE, why=Why(line, f"parameter `{name}` is a tensor"))
     qualname = frame.scope.qualname
     if is_for_cpu(frame.module.path, frame.owner_name, node.name):

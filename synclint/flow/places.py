@@ -43,18 +43,29 @@ def as_device(value: Value) -> Value | None:
 def combine(tensors: Iterable[Value]) -> Value | None:
     """Where the result of an operation on several tensors is.
 
-    Operands of one operation share a device, CPU scalars (rank 0) aside: the best known decides.
+    Operands of one operation share a device, CPU scalars (rank 0) aside: the best known decides. One that is on the
+    accelerator by convention, next to one in host memory, may as well be there.
     Returns the deciding operand, None if there is no tensor.
     """
     best: Value | None = None
+    in_memory: Value | None = None
     for tensor in tensors:
         if tensor.kind is not Kind.TENSOR:
             continue
         if best is None or _weight(tensor) > _weight(best):
             best = tensor
+        if tensor.place is Place.CPU and tensor.rank and tensor.confidence is not Confidence.POSSIBLE:
+            in_memory = tensor
+    if best is not None and in_memory is not None and best.place.on_accelerator and best.sure is Confidence.LIKELY:
+        return best.replace(sure=Confidence.POSSIBLE)
     return best
 
 
-def _weight(tensor: Value) -> tuple[bool, Confidence, bool]:
-    known = tensor.place is not Place.UNKNOWN and not (tensor.place is Place.CPU and tensor.rank == 0)
-    return known, tensor.confidence, tensor.place.on_accelerator
+def _weight(tensor: Value) -> tuple[bool, bool, Confidence, bool]:
+    decides = not is_host_scalar(tensor)
+    return tensor.place is not Place.UNKNOWN and decides, decides, tensor.confidence, tensor.place.on_accelerator
+
+
+def is_host_scalar(tensor: Value) -> bool:
+    """Whether a tensor in host memory goes along with an operation wherever that is."""
+    return tensor.place is Place.CPU and tensor.rank == 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from synclint.finding import Confidence
 from synclint.flow.annotations import annotated
-from synclint.flow.lattice import HOST, NONE, UNKNOWN
+from synclint.flow.lattice import EMPTY, HOST, NONE, UNKNOWN
 from synclint.flow.origins import decides
 from synclint.flow.places import place_of_name
 from synclint.flow.values import Kind, Place, Value, Why
@@ -58,6 +58,9 @@ def _set(frame: Frame, node: ast.expr, value: Value) -> None:
 
 def _refine_comparison(frame: Frame, test: ast.Compare, outcome: bool) -> None:
     left, operator, right = test.left, test.ops[0], test.comparators[0]
+    if isinstance(left, ast.Call):
+        _refine_length(frame, left, operator, right, outcome)
+        return
     if isinstance(operator, (ast.IsNot, ast.NotEq)):
         outcome = not outcome
     elif not isinstance(operator, (ast.Is, ast.Eq)):
@@ -74,6 +77,19 @@ def _refine_comparison(frame: Frame, test: ast.Compare, outcome: bool) -> None:
                 _set(frame, left, UNKNOWN)
         return
     _refine_device(frame, left, right, outcome)
+
+
+def _refine_length(frame: Frame, call: ast.Call, operator: ast.cmpop, right: ast.expr, outcome: bool) -> None:
+    """``len(x) == 0``, ``len(x) > 0``."""
+    if getattr(call.func, "id", "") != "len" or len(call.args) != 1 or getattr(right, "value", None) != 0:
+        return
+    if isinstance(operator, ast.Eq) is outcome and isinstance(operator, (ast.Eq, ast.NotEq, ast.Gt)):
+        _empty(frame, call.args[0])
+
+
+def _empty(frame: Frame, node: ast.expr) -> None:
+    if dotted_name(node) is not None and frame.again(node).kind is Kind.SEQUENCE:
+        _set(frame, node, EMPTY)
 
 
 def _refine_device(frame: Frame, left: ast.expr, right: ast.expr, outcome: bool) -> None:
@@ -187,3 +203,5 @@ def _not_none(frame: Frame, node: ast.expr, outcome: bool) -> None:
     value = frame.env.get(key)
     if value is not None and value.optional and outcome:
         _set(frame, node, value.replace(optional=False))
+    elif value is not None and value.kind is Kind.SEQUENCE and not outcome and not value.optional:
+        _set(frame, node, EMPTY)

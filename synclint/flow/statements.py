@@ -11,7 +11,7 @@ from synclint.flow.annotations import annotated
 from synclint.flow.dispatch import EXECUTE
 from synclint.flow.expressions import binary, bind_target, truth
 from synclint.flow.frame import Environment, Frame, merge_into
-from synclint.flow.guards import branches
+from synclint.flow.guards import branches, moved_once
 from synclint.flow.iteration import read_elements
 from synclint.flow.lattice import OBJECT, UNKNOWN, element_value
 from synclint.flow.parameters import field
@@ -33,7 +33,11 @@ _ALLOWS_WAITS = frozenset(("gpu_sync_allowed", "allow_sync"))
 
 
 def _assign(frame: Frame, node: ast.Assign) -> None:
+    region = frame.region
+    if isinstance(node.targets[0], ast.Attribute) and f"{frame.receiver}.{node.targets[0].attr}" not in frame.env:
+        frame.region = innermost(region, moved_once(node, frame.method))
     value = frame.value(node.value)
+    frame.region = region
     for target in node.targets:
         bind_target(frame, target, value)
 

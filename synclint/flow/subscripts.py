@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from synclint.finding import Confidence
 from synclint.flow.conventions import names_mask, names_one_dimension, names_positions
 from synclint.flow.frame import is_host_data
+from synclint.flow.lattice import SLICE
 from synclint.flow.operations import read_number
 from synclint.flow.values import Dtype, Kind, Place, Value
 
@@ -24,7 +25,7 @@ class Part(NamedTuple):
 
     @property
     def is_slice(self) -> bool:
-        return isinstance(self.node, ast.Slice)
+        return isinstance(self.node, ast.Slice) or self.value.ref == SLICE.ref
 
     @property
     def is_full(self) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from synclint.facts import method
 from synclint.finding import Confidence
 from synclint.flow.construct import LEGACY, emit_host_data
-from synclint.flow.conventions import is_host_side, names_module
+from synclint.flow.conventions import is_in_and_out, names_module
 from synclint.flow.lattice import UNKNOWN
 from synclint.flow.operations import boolean, emit_operation, read_sizes
 from synclint.flow.places import CUDA_DEVICE, as_device
@@ -81,7 +81,8 @@ def _move(
     if device.place is Place.CPU and device.sure is Confidence.CERTAIN and tensor.place is Place.UNKNOWN:
         tensor = _sent_to_host(frame, nodes.get("self"), tensor)
     sent = device.place.on_accelerator and device.sure is not Confidence.POSSIBLE
-    if sent and tensor.place is Place.UNKNOWN and _puts_together(nodes.get("self")):
+    in_module = frame.owner is not None and frame.module.is_module_like(frame.owner)  # whose results are on the device
+    if sent and tensor.place is Place.UNKNOWN and not in_module and _puts_together(nodes.get("self")):
         tensor = _sent_to_device(node, tensor)
     if tensor.place is Place.CPU and tensor.certainty is Confidence.POSSIBLE:
         tensor = tensor.replace(certainty=Confidence.LIKELY)  # named for host memory, and sent to a device
@@ -117,7 +118,9 @@ def _move(
 def _sent_to_host(frame: Frame, node: ast.expr | None, tensor: Value) -> Value:
     """What is copied to the host, of which nothing else is known: few copy there what is there already."""
     name = _last_name(node)
-    if names_module(name) or is_host_side(frame.module.path, frame.owner_name, frame.scope.qualname):
+    if names_module(name) or frame.prepares_data:
+        return tensor
+    if is_in_and_out(frame.module.path) and not frame.in_model_code:
         return tensor
     line = frame.line if node is None else node.lineno
     why = Why(line, "it is sent to the host, so it is on the accelerator, most likely")

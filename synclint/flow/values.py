@@ -88,9 +88,10 @@ class Value:
     None for unknown. rank: number of dimensions, None when unknown. length: known number of elements of a
     sequence or of a rank-1 tensor. fresh: its memory was made by the code at hand, which may have named it
     since. items: values of a tuple or list display; for other sequences and mappings ``element`` is the join of
-    its values. const: the Python value of a literal. ref: the dotted name of an EXTERNAL, or the Symbol of a
-    FUNCTION, CLASS or INSTANCE, or of a MODULE's class. optional: may also be None. origin: what decides the value
-    (of a tensor or device: its place) where this file alone cannot tell.
+    its values (of a tensor that may as well be a list of tensors: any tensor). const: the Python value of a literal.
+    ref: the dotted name of an EXTERNAL, or the Symbol of a FUNCTION, CLASS or INSTANCE, or of a MODULE's class.
+    optional: may also be None. origin: what decides the value (of a tensor or device: its place) where this file alone
+    cannot tell.
     """
 
     __slots__ = (

@@ -78,8 +78,8 @@ class ModuleRecord:
     ``path`` is relative to the project's root, with slashes; ``name`` the dotted name of the module. ``imports`` maps
     a local name to a canonical dotted name (``th`` -> ``torch``), ``stars`` are the modules whose names are all
     imported. ``classes`` go by their dotted names in the file (``Outer.Inner``). ``bound`` are the other names assigned
-    at module level. ``exports`` is what ``__all__`` lists; None where there is none, or one that is put together in
-    other ways than from literals.
+    at module level. ``kept_on_host`` are the names of data that the file keeps in host memory by a flag. ``exports`` is
+    what ``__all__`` lists; None where there is none, or one that is put together in other ways than from literals.
     """
 
     path: str
@@ -89,6 +89,7 @@ class ModuleRecord:
     classes: dict[str, ClassRecord] = field(default_factory=dict)
     functions: dict[str, FunctionRecord] = field(default_factory=dict)
     bound: set[str] = field(default_factory=set)
+    kept_on_host: frozenset[str] = frozenset()
     exports: set[str] | None = None
 
     @property
