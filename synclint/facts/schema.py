@@ -77,7 +77,7 @@ DtypeRule = Literal[
     "unknown",
     "data",
 ]
-Variant = Literal["", "dim", "flag", "alone", "bare", "index"]
+Variant = Literal["", "dim", "flag", "alone", "bare", "index", "numbers"]
 
 #: What takes part. ``self`` is the tensor that the operation is about (the receiver, or else the first argument),
 #: ``target`` the device that a result goes to, ``data`` what a tensor is made of, ``range`` a pair of bounds; the rest
@@ -183,7 +183,8 @@ class Result:
         tuple of such values, and a tensor there makes it an elementwise operation (``max``). flag: a true flag makes
         it a tuple (``nonzero(as_tuple=True)``, ``unique(return_counts=True)``). alone: a single argument makes it a
         tuple (``where(condition)``). bare: without arguments it is a host value (``Tensor.type()``). index: with an
-        argument it is a host value (``Tensor.size(0)``). Rank and dtype inside the tuples are unknown.
+        argument it is a host value (``Tensor.size(0)``). numbers: without a tensor among the arguments it is a host
+        value (``triton.cdiv``). Rank and dtype inside the tuples are unknown.
     """
 
     returns: Returns

@@ -13,7 +13,15 @@ from synclint.flow.annotations import annotated
 from synclint.flow.builtin_calls import call_builtin
 from synclint.flow.construct import CONSTRUCTORS, LEGACY, construct, construct_device, construct_legacy
 from synclint.flow.container_calls import method_of_mapping, method_of_sequence
-from synclint.flow.conventions import TENSOR_METHODS, gives_device, names_host_memory, names_loss, value_by_name
+from synclint.flow.conventions import (
+    TENSOR_METHODS,
+    gives_device,
+    is_device_interface,
+    is_synchronize,
+    names_host_memory,
+    names_loss,
+    value_by_name,
+)
 from synclint.flow.lattice import HOST, NONE, OBJECT, UNKNOWN, element_of
 from synclint.flow.module_containers import CONTAINERS, method_of_container, module_container
 from synclint.flow.operations import copied_by_helper, emit_function, emit_synchronize, stream_or_event
@@ -30,6 +38,7 @@ if TYPE_CHECKING:
 
 
 _MADE_WITHOUT_DEVICE = Value(Kind.UNKNOWN, Place.CPU, sure=Confidence.LIKELY)
+_MADE_OF_DEVICE_TENSORS = Value(Kind.UNKNOWN, Place.ACCELERATOR, sure=Confidence.LIKELY)
 _PASSES_THROUGH = frozenset(("tqdm", "trange", "track", "progress_bar"))
 _MAKES_MODULE = re.compile(r"model|net|module|layer|encoder|decoder|backbone|pipe|load|head|create|init|build")
 
@@ -95,10 +104,17 @@ def _opaque(
     frame: Frame, node: ast.Call, target: Origin | None, arguments: Sequence[Value], keywords: Keywords
 ) -> Value:
     """The result of calling what is not known here: another pass may know."""
+    computed = any(map(_on_accelerator, arguments)) or any(map(_on_accelerator, keywords.values()))
+    made = _MADE_OF_DEVICE_TENSORS if computed else UNKNOWN
     if target is None or frame.module.linker is not None:
-        return UNKNOWN
+        return made
     frame.module.note(frame, node, target, arguments, keywords)
-    return Value(origin=called(target, node, arguments, keywords))
+    return made.replace(origin=called(target, node, arguments, keywords))
+
+
+def _on_accelerator(value: Value) -> bool:
+    on_accelerator = value.kind is Kind.TENSOR and value.place.on_accelerator
+    return on_accelerator and value.confidence is not Confidence.POSSIBLE
 
 
 def _function(
@@ -109,7 +125,14 @@ def _function(
     if receiver is not None and receiver.ref is not None:
         target = Attribute(Held(receiver.ref), symbol.name)
     frame.module.note(frame, node, target, arguments, keywords)
+    _emit_named_synchronize(frame, node, symbol.name, symbol.owner.name)
     return _returned(frame, node, symbol, receiver, arguments, keywords)
+
+
+def _emit_named_synchronize(frame: Frame, node: ast.Call, name: str, owner: str = "") -> None:
+    """A function or method that is there to wait for the device, by its name."""
+    if is_synchronize(name) or (name == "synchronize" and is_device_interface(owner)):
+        frame.emit("torch.cuda.synchronize", node, {}, {}, limit=Confidence.LIKELY)
 
 
 def _returned(
@@ -199,13 +222,15 @@ def _external(frame: Frame, node: ast.Call, dotted: str, arguments: Sequence[Val
         return arguments[0]
     if owner == "torch.nn" and name[:1].isupper():
         return Value(Kind.MODULE)
-    origin = _opaque(frame, node, Named(dotted), arguments, keywords).origin
+    _emit_named_synchronize(frame, node, name, owner.rpartition(".")[2])
+    opaque = _opaque(frame, node, Named(dotted), arguments, keywords)
+    origin = opaque.origin
     if gives_device(name):
         return LIKELY_ACCELERATOR.replace(origin=origin)
     if name.islower() and not _MAKES_MODULE.search(name) and not _takes_device(arguments, keywords):
         # Whatever it makes, it was told of no device: if that is a tensor, it is in host memory, most likely.
         return _MADE_WITHOUT_DEVICE if origin is None else _MADE_WITHOUT_DEVICE.replace(origin=origin)
-    return UNKNOWN if origin is None else Value(origin=origin)
+    return opaque
 
 
 def _partial(frame: Frame, node: ast.Call, arguments: Sequence[Value], keywords: Keywords) -> Value:
@@ -276,6 +301,8 @@ def _method(
         return method_of_mapping(name, receiver, arguments)
     if kind is Kind.HOST:
         return HOST if name != "split" else Value(Kind.SEQUENCE, element=HOST)
+    if kind is Kind.DEVICE and name == "synchronize":  # `device_module`, which is called like a device
+        emit_synchronize(frame, node, target.value)
     if isinstance(receiver.ref, Super):
         return _method_of_bases(frame, node, receiver.ref, name, arguments, keywords)
     return UNKNOWN
@@ -304,7 +331,7 @@ def _method_of_unknown(
     name = target.attr
     if name in TENSOR_METHODS:
         why = Why(node.lineno, f"has a tensor's method `{name}`")
-        place = Value(Kind.TENSOR, certainty=Confidence.LIKELY, origin=receiver.origin, why=why)
+        place = Value(Kind.TENSOR, certainty=Confidence.LIKELY, dtype=receiver.dtype, origin=receiver.origin, why=why)
         if frame.in_model_code:
             why = Why(node.lineno, "on the accelerator by convention of model code", why)
             place = place.replace(place=Place.ACCELERATOR, sure=Confidence.LIKELY, why=why)
@@ -335,6 +362,9 @@ def _guess(target: ast.Attribute, receiver: Value) -> Value:
     if receiver.place is Place.CPU:
         why = Why(target.value.lineno, "made by a call that was told of no device")
         return Value(Kind.TENSOR, Place.CPU, certainty=Confidence.LIKELY, sure=Confidence.LIKELY, why=why)
+    if receiver.place is Place.ACCELERATOR and target.attr in ("item", "tolist"):
+        why = Why(target.value.lineno, "made by a call that was given a tensor on the accelerator")
+        return Value(Kind.TENSOR, Place.ACCELERATOR, certainty=Confidence.LIKELY, sure=Confidence.LIKELY, why=why)
     key = target.value.slice if isinstance(target.value, ast.Subscript) else None
     if target.attr in ("to", "cuda") and isinstance(key, ast.Constant) and isinstance(key.value, str):
         why = Why(target.value.lineno, f"`{ast.unparse(target.value)}` is moved to a device: in host memory until then")

@@ -35,6 +35,18 @@ _MODULE_LIKE = re.compile(
 _LOADED = Value(Kind.TENSOR, Place.CPU, certainty=Confidence.LIKELY, sure=Confidence.LIKELY)
 _LOADER = Value(Kind.SEQUENCE, element=Value(Kind.SEQUENCE, element=_LOADED), certainty=Confidence.LIKELY)
 _PREPROCESSING = re.compile(r"(?:^|_)(?:preprocess|transfer|to_device|move|prepare_batch|prepare_input)")
+_MOVER = re.compile(
+    r"(?:^|_)to_(?:device|cuda|gpu)(?:_|$)|"
+    r"^_?(?:move|send|transfer)_(?:data|batch|inputs?|tensors?|sample|features)(?:_|$)|^_?convert_tensor$"
+)
+_SYNCHRONIZE = re.compile(
+    r"^_?(?:(?:torch_)?(?:device|cuda|gpu|accelerator|backend)_sync(?:hronize)?|"
+    r"sync(?:hronize)?_(?:device|cuda|gpu|accelerator))$"
+)
+_DEVICE_INTERFACE = re.compile(
+    r"(?:^|_)(?:(?:device|backend)_(?:mod|module|interface|api)|accelerator|platform|torch_(?:device|accelerator))$|"
+    r"(?:Accelerator|Platform|DeviceInterface)$"
+)
 _BATCH_NAME = re.compile(r"^(?:batch|minibatch|mini_batch|data_batch)$")
 
 #: Parameters that model code calls so hold tensors, even without an annotation.
@@ -51,6 +63,9 @@ _POSITIONS_NAME = re.compile(
     r"(?:^|_)(?:idx|idxs|index|indexes|indices|inds?|ids?|indx|order|perm|permutation|slots?|positions?|mapping|"
     r"rows?|cols?|offsets?|starts?|ends?)(?:_|$|\d)|(?:idx|indices|ids|inds)$"
 )
+
+_SEVERAL_NAME = re.compile(r"(?:ids|idxs|idxes|indices|indexes|inds|positions|rows|cols)$")
+_COMPUTED_NAME = re.compile(r"^(?:\w+_)?(?:embeds|embeddings|hidden_states|logits|latents)$")
 
 #: Methods that tensors have and hardly anything else does: calling one says what the receiver is.
 TENSOR_METHODS = frozenset(
@@ -90,7 +105,7 @@ _FROZEN = re.compile(
 )
 # Cold, or warm if something hot calls them.
 _COLD = re.compile(
-    r"^(?:__init__|__new__|__post_init__)$|^_?(?:(?:load|save)(?!_(?:kv|layer|cache|block|slot|token))|export|"
+    r"^(?:__init__|__new__|__post_init__)$|^_?(?:(?:load|save)(?!_(?:kv|layer|cache|block|slot|token|worker|thread|loop))|export|"
     r"shutdown|teardown|tear_down|cleanup|clean_up|destroy|close)(?:_|$)"
 )
 # Cold unless something hot calls them.
@@ -204,6 +219,24 @@ def is_preprocessing(name: str) -> bool:
     return _PREPROCESSING.search(name) is not None
 
 
+@lru_cache(maxsize=4096)
+def is_mover(name: str) -> bool:
+    """Functions such as ``send_to_device``, which exist to take to a device what is in host memory."""
+    return _MOVER.search(name) is not None
+
+
+@lru_cache(maxsize=65536)
+def is_synchronize(name: str) -> bool:
+    """Functions such as ``device_synchronize``, which wait for the device, whichever it is."""
+    return _SYNCHRONIZE.search(name) is not None
+
+
+@lru_cache(maxsize=65536)
+def is_device_interface(name: str) -> bool:
+    """``device_module``, ``get_accelerator``: what stands for ``torch.cuda``, or its like on other devices."""
+    return _DEVICE_INTERFACE.search(name) is not None
+
+
 @lru_cache(maxsize=65536)
 def is_hot(name: str, owner: str = "") -> bool:
     """Whether a function of this name, of the class ``owner`` if it is a method, runs for every step or token."""
@@ -235,6 +268,18 @@ def is_frozen(name: str) -> bool:
 def is_compiler(decorator: str) -> bool:
     """Whether the dotted name of a decorator is that of ``torch.compile``, or of what a project wraps around it."""
     return decorator == "torch.compile" or decorator.endswith("torch_compile")
+
+
+@lru_cache(maxsize=65536)
+def names_computed(name: str) -> bool:
+    """``hidden_states``, ``video_embeds``: what a model has computed, whoever handles it."""
+    return _COMPUTED_NAME.search(name) is not None
+
+
+@lru_cache(maxsize=65536)
+def names_several(name: str) -> bool:
+    """``token_ids``, ``indices``: positions, more than one of them."""
+    return _SEVERAL_NAME.search(name) is not None
 
 
 @lru_cache(maxsize=65536)

@@ -89,12 +89,7 @@ def bind_target(frame: Frame, target: ast.expr, value: Value) -> None:
         elif container.kind is Kind.SEQUENCE:
             read_number(frame, target.slice, index)
         if isinstance(target.value, ast.Name) and container.kind in (Kind.MAPPING, Kind.SEQUENCE):
-            element = element_of(container)
-            # One key of a batch that is moved leaves the others where they are (that one is kept by its path).
-            named = container.kind is Kind.MAPPING and isinstance(target.slice, ast.Constant)
-            kept = named and element is not None and element.kind is Kind.TENSOR
-            widened = value if element is None else element if kept else join(element, value)
-            frame.env[target.value.id] = container.replace(items=None, element=widened, fresh=False)
+            _put(frame, target.value.id, container, target.slice, value)
         elif container.kind is Kind.MODULE and container.ref is None:
             frame.grow(target.value, container, value)
         key = _path(target)
@@ -102,6 +97,27 @@ def bind_target(frame: Frame, target: ast.expr, value: Value) -> None:
             frame.store(key, value)
     elif isinstance(target, ast.Starred):
         bind_target(frame, target.value, value)
+
+
+def _put(frame: Frame, name: str, container: Value, key: ast.expr, value: Value) -> None:
+    """``name[key] = value`` for a list or dictionary."""
+    element = element_of(container)
+    kept = False
+    if container.kind is Kind.MAPPING and element is not None and element.kind is Kind.TENSOR:
+        # One key of a batch that is moved leaves the others where they are (that one is kept by its path).
+        kept = isinstance(key, ast.Constant)
+        if isinstance(key, ast.Name) and key.id in frame.keys:  # each key has its turn in this loop
+            kept = True
+            frame.later[name] = value
+    widened = value if element is None else element if kept else join(element, value)
+    frame.env[name] = container.replace(items=None, element=widened, fresh=False)
+
+
+def put_into_mapping(frame: Frame, name: str, value: Value) -> None:
+    """What a dictionary holds after a loop that has put something in the place of its values."""
+    container = frame.env.get(name)
+    if container is not None and container.element is not None:
+        frame.env[name] = container.replace(element=join(container.element, value))
 
 
 # Expressions
@@ -162,6 +178,8 @@ def _subscript(frame: Frame, node: ast.Subscript) -> Value:
     if kind is Kind.MODULE and container.ref is None:
         return item_of_module(container, node, index)
     number = index.const if isinstance(index.const, int) else None
+    if kind is Kind.INSTANCE and isinstance(index.const, str) and container.ref is not None:  # of a typed dictionary
+        return frame.module.attribute(container.ref, index.const)
     if kind is Kind.INSTANCE and number is not None:
         return frame.module.item(container, number)
     if kind is not Kind.UNKNOWN:
@@ -278,6 +296,7 @@ def _tensor_result(best: Value, left: Value, right: Value, true_division: bool =
     )
 
 
+_TRUTH = Value(dtype=Dtype.BOOL)
 _NEVER_TENSOR: frozenset[type[ast.cmpop]] = frozenset((ast.Is, ast.IsNot, ast.In, ast.NotIn))
 
 
@@ -291,7 +310,11 @@ def _compare(frame: Frame, node: ast.Compare) -> Value:
         return HOST  # a tensor never equals a string, and says so at once
     best = combine(values)
     if best is None:
-        return Value(Kind.NDARRAY) if any(v.kind is Kind.NDARRAY for v in values) else HOST
+        if any(value.kind is Kind.NDARRAY for value in values):
+            return Value(Kind.NDARRAY)
+        # Unknown things may be tensors, and then so is what comparing them with numbers gives.
+        known = Kind.NONE in [value.kind for value in values] or Kind.UNKNOWN not in [value.kind for value in values]
+        return HOST if known else _TRUTH
     if all(value.kind in (Kind.TENSOR, Kind.HOST, Kind.UNKNOWN, Kind.NDARRAY) for value in values):
         first = _tensor_result(best, values[0], values[1]).replace(dtype=Dtype.BOOL)
         if len(node.ops) > 1:

@@ -29,6 +29,7 @@ _AMBIGUOUS = frozenset(("key", "value", "query", "target", "targets", "features"
 class Frame:
     """One activation. ``env`` maps names, and paths such as ``self.x``, to values; ``dead`` means unreachable.
 
+    ``keys`` are the variables of the loops around; ``later`` is what mappings of these names hold once the loop ends.
     ``paths`` are the last parts of the paths bound so far, which spares most attributes the look-up.
     """
 
@@ -40,6 +41,8 @@ class Frame:
         "default_device",
         "env",
         "generator",
+        "keys",
+        "later",
         "meant",
         "module",
         "narrowed",
@@ -74,6 +77,8 @@ class Frame:
         self.narrowed: dict[str, Value] = {}
         self.default_device: Value | None = None
         self.generator = False
+        self.keys: frozenset[str] = frozenset()
+        self.later: dict[str, Value] = {}
 
     def value(self, node: ast.expr) -> Value:
         """Interprets an expression."""
@@ -144,7 +149,7 @@ class Frame:
         kind = value.kind
         if kind is Kind.UNKNOWN:
             known = value_by_name(name)
-            if known is None and names_tensor(name) and name not in _AMBIGUOUS and self.in_model_code:
+            if known is None and self._names_tensor(name, value):
                 why = Why(self.line, f"`{name}` is a tensor on the accelerator by convention of model code")
                 known = Value(
                     Kind.TENSOR, Place.ACCELERATOR, certainty=Confidence.LIKELY, sure=Confidence.LIKELY, why=why
@@ -158,12 +163,26 @@ class Frame:
                 return known.replace(origin=value.origin, why=value.why)
         if (
             kind is Kind.TENSOR
+            and value.place.on_accelerator
+            and value.confidence is Confidence.POSSIBLE
+            and self._names_tensor(name, value)
+        ):
+            likely = Confidence.LIKELY
+            why = value.why or Why(self.line, f"`{name}` is a tensor on the accelerator by convention of model code")
+            return value.replace(certainty=max(value.certainty, likely), sure=max(value.sure, likely), why=why)
+        if (
+            kind is Kind.TENSOR
             and not (value.place is Place.CPU or value.confidence is Confidence.CERTAIN)
             and names_host_memory(name)
         ):
             why = Why(self.line, f"`{name}` is in host memory by its name", value.why)
             return value.replace(place=Place.CPU, sure=Confidence.LIKELY, origin=None, why=why)
         return value
+
+    def _names_tensor(self, name: str, value: Value) -> bool:
+        """Whether model code that gives something this name means a tensor on the accelerator."""
+        elsewhere = value.place in (Place.CPU, Place.EITHER, Place.OTHER)
+        return not elsewhere and names_tensor(name) and name not in _AMBIGUOUS and self.in_model_code
 
     @property
     def in_model_code(self) -> bool:

@@ -40,10 +40,14 @@ def join(first: Value, second: Value) -> Value:
     if kind is Kind.SEQUENCE or kind is Kind.MAPPING:
         return _join_containers(first, second)
     if kind is Kind.UNKNOWN:
-        return first if first.place is second.place and first.origin == second.origin else UNKNOWN
+        same = first.place is second.place and first.origin == second.origin and first.dtype is second.dtype
+        return first if same else UNKNOWN
     if kind in (Kind.EXTERNAL, Kind.FUNCTION, Kind.CLASS, Kind.INSTANCE):
         return first if first.ref == second.ref else UNKNOWN
     return first
+
+
+_NOT_ALWAYS = (Place.CPU, Place.EITHER)  # places of what may be in host memory
 
 
 def join_all(values: Iterable[Value]) -> Value:
@@ -86,8 +90,8 @@ def _join_place(first: Value, second: Value) -> tuple[Place, Confidence]:
         return first.place, sure
     if first.place is Place.UNKNOWN or second.place is Place.UNKNOWN:
         return (second.place if first.place is Place.UNKNOWN else first.place), Confidence.POSSIBLE
-    if first.place.on_accelerator and second.place.on_accelerator:
-        return Place.ACCELERATOR, sure
+    if first.place not in _NOT_ALWAYS and second.place not in _NOT_ALWAYS:
+        return Place.ACCELERATOR, sure  # `mps` on one path is the accelerator of another machine
     return Place.EITHER, sure
 
 
@@ -191,6 +195,8 @@ def item_value(container: Value, index: int | None) -> Value:
     if kind is Kind.NDARRAY:
         return container.replace(rank=container.rank - 1) if container.rank else container
     origin = element_origin(container.origin, index)
+    if kind is Kind.UNKNOWN and container.place.on_accelerator:
+        return container.replace(origin=origin)
     return UNKNOWN if origin is None else Value(origin=origin)
 
 

@@ -15,6 +15,7 @@ from synclint.flow.conventions import (
     is_preprocessing,
     named_value,
     names_batch,
+    names_computed,
     names_grid,
     names_host_memory,
     names_host_value,
@@ -230,7 +231,8 @@ def _placed(frame: Frame, name: str, value: Value, node: FunctionNode) -> Value:
     if frame.in_model_code:
         text = f"parameter `{name}` of `{qualname}`: on the accelerator by convention of model code"
         return value.replace(place=Place.ACCELERATOR, sure=Confidence.LIKELY, why=Why(line, text))
-    if is_host_side(frame.module.path, frame.owner_name, node.name):
+    prepares = is_host_side(frame.module.path, frame.owner_name, node.name)
+    if prepares and not names_computed(name):
         text = f"parameter `{name}` is a tensor, in host memory as far as this preprocessing code is concerned"
         return value.replace(place=Place.ACCELERATOR, sure=Confidence.POSSIBLE, why=Why(line, text))
     text = f"parameter `{name}` of `{qualname}` is a tensor: on the accelerator by convention"

@@ -62,6 +62,8 @@ def apply_result(
     if out is not None and out.kind is Kind.TENSOR:
         return out.replace(fresh=False)
     extra = arguments[1:] if receiver is not None else arguments
+    if result.variant == "numbers" and next(_tensors(arguments, keywords), None) is None:
+        return HOST
     variant = _variant(result, extra, keywords, receiver is not None)
     if variant == "host":
         return HOST

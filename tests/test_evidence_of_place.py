@@ -1,0 +1,234 @@
+"""What names and idioms of the code say about where a tensor is, when nothing else does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from projects import lint, marked, places, split, write
+
+CASES = {
+    "a comparison with something unknown is no number": """
+        --- pkg/__init__.py
+        --- pkg/metadata.py
+        import torch
+        from dataclasses import dataclass
+        from .elsewhere import lengths
+        @dataclass
+        class Metadata:
+            slots: torch.Tensor
+            has_state: torch.Tensor | None = None
+        class MetadataBuilder:
+            def build(self, slots: torch.Tensor):
+                started = lengths() > 0
+                return Metadata(slots=slots, has_state=started)
+        --- pkg/elsewhere.py
+        def lengths():
+            return external()
+        --- pkg/layer.py
+        import torch
+        from .metadata import Metadata
+        class Layer(torch.nn.Module):
+            def forward(self, metadata: Metadata):
+                return metadata.slots[~metadata.has_state]  # waits
+        """,
+    "a comparison of numbers is a number": """
+        --- a.py
+        import torch
+        def forward(x: torch.Tensor, n: int):
+            chosen = n == 3
+            return x[chosen]
+        """,
+    "functions that take things to a device": """
+        --- movers.py
+        import torch
+        def send_to_device(tensor, device):
+            def _send(t):
+                return t.to(device)  # waits
+            return apply(_send, tensor)
+        def convert_tensor(input_, device=None):
+            def _func(tensor):
+                return tensor.to(device=device) if device else tensor  # waits
+            return apply(_func, input_)
+        def move_data(tensor, device, non_blocking):
+            return tensor.to(device, non_blocking=non_blocking)
+        def model_to_device(model, device):
+            return model.to(device)
+        def shift(tensor, device):
+            return tensor.to(device)
+        def to_device(x, device):
+            made = torch.zeros(3, device="cuda")
+            return made.to(device)
+        """,
+    "a device that was given a name of another maker": """
+        --- movers.py
+        import torch
+        def set_module_tensor_to_device(module, name, device: int | str | torch.device, value: torch.Tensor):
+            if isinstance(device, int):
+                if has_npu():
+                    device = f"npu:{device}"
+                elif has_hpu():
+                    device = "hpu"
+            module._parameters[name] = value.to(device)  # waits
+        """,
+    "the accelerator of another machine on one path": """
+        --- scheduler.py
+        import torch
+        class Scheduler:
+            def forward(self, sample: torch.Tensor, steps: torch.Tensor):
+                if sample.device.type == "mps":
+                    steps = steps.to(sample.device, dtype=torch.float32)
+                else:
+                    steps = steps.to(sample.device)
+                return (steps == 3).nonzero()  # waits
+        """,
+    "a tensor, whatever else it might have been, that is sent": """
+        --- batch.py
+        import torch
+        def prepare(batch, device):
+            return {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}  # waits
+        """,
+    "model code asks whether it was given a tensor": """
+        --- model.py
+        import torch
+        class Model(torch.nn.Module):
+            def embed(self, **kwargs):
+                counts = kwargs.pop("counts")
+                if isinstance(counts, torch.Tensor):
+                    return counts.tolist()  # waits
+                return list(counts)
+        class ModelProcessor:
+            def __call__(self, counts):
+                if isinstance(counts, torch.Tensor):
+                    return counts.tolist()
+        """,
+    "a number at positions of which only the name is known": """
+        --- sampler.py
+        import torch
+        class Sampler(torch.nn.Module):
+            def __init__(self, config, device):
+                self.mask = torch.zeros(8, dtype=torch.bool, device=device)
+                self.suppressed_ids = config.get("suppressed")
+            def forward(self, logits: torch.Tensor, state):
+                logits[:, self.suppressed_ids] = -float("inf")  # waits
+                self.mask[state.force_idx] = True  # waits
+                logits[state.row] = 0
+                logits[:, state.last_id] = 0
+                self.mask[state.chosen] = True
+                return logits
+        """,
+    "what a model has computed is not prepared data": """
+        --- multimodal/prune.py
+        import torch
+        def keep(video_embeds: torch.Tensor, sizes: torch.Tensor):
+            scores = video_embeds.mean(dim=-1)
+            return scores.max().item() + sizes.max().item()  # waits
+        """,
+    "a name of model code makes a likely tensor of a possible one": """
+        --- model.py
+        import torch
+        class Head(torch.nn.Module):
+            def forward(self, hidden_states: torch.Tensor, pair: bool) -> tuple[torch.Tensor, None] | torch.Tensor:
+                if pair:
+                    return hidden_states, None
+                return hidden_states
+        class Model(torch.nn.Module):
+            def __init__(self):
+                self.head = Head()
+            def forward(self, x: torch.Tensor):
+                logits = self.head(x, False)
+                return logits.argmax().item()  # waits
+            def more(self, x: torch.Tensor):
+                several = self.head(x, False)
+                return several.argmax().item()
+        """,
+    "each key has its turn in a loop": """
+        --- trainer.py
+        import torch
+        class Trainer:
+            def preprocess(self, batch: dict):
+                for k in ("image", "label"):
+                    batch[k] = batch[k].to("cuda")  # waits
+                return batch
+        """,
+    "nobody copies from the host to the host": """
+        --- trainer.py
+        import torch
+        class Base:
+            def preprocess(self, batch: dict):
+                batch["image"] = batch["image"].to("cuda")  # waits
+                return batch
+        class Trainer(Base):
+            def preprocess(self, batch: dict):
+                batch = super().preprocess(batch)
+                batch["visuals"] = batch["visuals"].to(batch["image"].device)  # waits
+                return batch
+        """,
+    "an unknown function was given a tensor of the accelerator": """
+        --- model.py
+        import torch
+        class Encoder(torch.nn.Module):
+            def __init__(self, tower):
+                self.tower = tower
+            def forward(self, lengths: torch.Tensor, name: str):
+                valid = self.tower.output_length(lengths)
+                count = self.tower.output_count(name)
+                return [valid[i].item() for i in range(3)], count[0].item()  # waits
+        """,
+    "what is not yet a tensor is made one": """
+        --- model.py
+        import torch
+        class Model(torch.nn.Module):
+            def forward(self, x: torch.Tensor, lengths):
+                if isinstance(lengths, list):
+                    lengths = torch.tensor(lengths, device=x.device)  # waits
+                return lengths.max().item()  # waits
+        """,
+    "a typed dictionary has the fields of its class": """
+        --- model.py
+        import torch
+        from typing import TypedDict
+        class AudioInputs(TypedDict):
+            features: torch.Tensor
+            keep_mask: torch.Tensor
+            sizes: torch.Tensor
+        class Model(torch.nn.Module):
+            def process(self, audio: AudioInputs):
+                encoded, sizes = self.encode(audio["features"]), audio["sizes"]
+                kept = encoded[audio["keep_mask"]]  # waits
+                return kept.split(sizes.tolist())  # waits
+            def process_unknown(self, x: torch.Tensor, audio):
+                return x[audio["keep_mask"]]  # waits
+            def encode(self, x: torch.Tensor) -> torch.Tensor:
+                return x
+        """,
+    "ceiling division is a tensor's, if it is given one": """
+        --- index.py
+        import torch
+        import triton
+        def forward(lengths: torch.Tensor, n: int):
+            counts = triton.cdiv(lengths, 64).tolist()  # waits
+            return counts, triton.cdiv(n, 64)
+        """,
+    "functions and devices that are there to wait": """
+        --- steps.py
+        import torch
+        from accelerator import get_accelerator
+        def device_synchronize(kind):
+            device_mod = getattr(torch, kind)
+            device_mod.synchronize()  # waits
+        def forward(x, kind, clock):
+            device_synchronize(kind)  # waits
+            get_accelerator().synchronize()  # waits
+            getattr(torch, kind).synchronize()  # waits
+            clock.synchronize()
+            return x
+        """,
+}
+
+
+@pytest.mark.parametrize("case", CASES, ids=[name.replace(" ", "-") for name in CASES])
+def test_what_waits_is_found(case: str, tmp_path: Path) -> None:
+    files = split(CASES[case])
+    write(tmp_path, files)
+    assert places(lint(tmp_path)) == marked(files)
