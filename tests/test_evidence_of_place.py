@@ -69,6 +69,8 @@ CASES = {
                     device = f"npu:{device}"
                 elif has_hpu():
                     device = "hpu"
+            if quantized(module):
+                device = "cpu"
             module._parameters[name] = value.to(device)  # waits
         """,
     "the accelerator of another machine on one path": """
@@ -81,6 +83,24 @@ CASES = {
                 else:
                     steps = steps.to(sample.device)
                 return (steps == 3).nonzero()  # waits
+        """,
+    "the accelerator, if there is one": """
+        --- a.py
+        import torch
+        device = "cpu"
+        if torch.cuda.is_available():
+            device = "cuda"
+        elif torch.backends.mps.is_available():
+            device = "mps"
+        torch.zeros(3).to(device)  # waits
+        where = torch.device("cuda")
+        if not torch.cuda.is_available():
+            where = torch.device("cpu")
+        torch.ones(3, device=where).sum().item()  # waits
+        kind = "left" if where else "right"
+        if kind == "cpu":
+            kind = "cpu"
+        torch.zeros(3).to(kind)
         """,
     "a tensor, whatever else it might have been, that is sent": """
         --- batch.py

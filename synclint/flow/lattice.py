@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from synclint.finding import Confidence
 from synclint.flow.origins import element_of as element_origin
+from synclint.flow.places import place_of_name
 from synclint.flow.values import Kind, Place, Value
 
 UNKNOWN = Value()
@@ -30,6 +31,10 @@ def join(first: Value, second: Value) -> Value:
         return _join_placed(first, second)
     if kind is Kind.HOST:
         same = first.place is second.place
+        if first.const != second.const or not same:
+            place = _device_of_either(first, second)
+            if place is not None:
+                return first.replace(const=None, dtype=None, place=place, sure=Confidence.LIKELY)
         if same and first.dtype is second.dtype and (first.const is None or _same_constant(first, second)):
             return first
         return first.replace(
@@ -74,6 +79,12 @@ def _join_kinds(first: Value, second: Value) -> Value:
     if first.kind is Kind.NONE or second.kind is Kind.NONE:
         other = second if first.kind is Kind.NONE else first
         return other if other.optional or other.kind is Kind.UNKNOWN else other.replace(optional=True)
+    if {first.kind, second.kind} == {Kind.DEVICE, Kind.HOST}:  # `device = f"npu:{device}"` on one path
+        device, name = (first, second) if first.kind is Kind.DEVICE else (second, first)
+        place = _device_named(name)
+        sure = min(device.sure, Confidence.LIKELY)
+        named = device.replace(certainty=min(device.certainty, Confidence.LIKELY), sure=sure)
+        return named if place is None else _join_placed(named, named.replace(place=place))
     tensor, other = (first, second) if first.kind is Kind.TENSOR else (second, first)
     if tensor.kind is not Kind.TENSOR:
         return UNKNOWN
@@ -95,8 +106,32 @@ def _join_place(first: Value, second: Value) -> tuple[Place, Confidence]:
     return Place.EITHER, sure
 
 
+def _device_named(value: Value) -> Place | None:
+    """The place of a string that names a device, as far as that is known; None if it names none."""
+    if value.place is not Place.UNKNOWN:
+        return value.place
+    if not isinstance(value.const, str):
+        return None
+    name = value.const.partition(":")[0]
+    return place_of_name(name) if name in _DEVICES else None
+
+
+def _device_of_either(first: Value, second: Value) -> Place | None:
+    """The place of two strings that name devices: `cuda` or `cpu`, as the case may be, is the accelerator if any."""
+    one = _device_named(first)
+    two = None if one is None else _device_named(second)
+    if one is None or two is None:
+        return None
+    return one if one is two else Place.ACCELERATOR
+
+
+_DEVICES = frozenset(("cuda", "hip", "cpu", "mps", "xpu", "npu", "hpu", "mlu", "musa"))
+
+
 def _join_placed(first: Value, second: Value) -> Value:
     place, sure = _join_place(first, second)
+    if first.kind is Kind.DEVICE and place is Place.EITHER:  # the accelerator, if there is one
+        place, sure = Place.ACCELERATOR, min(sure, Confidence.LIKELY)
     certainty = min(first.certainty, second.certainty)
     if (
         first.place is place
