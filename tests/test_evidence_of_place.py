@@ -102,6 +102,20 @@ CASES = {
             kind = "cpu"
         torch.zeros(3).to(kind)
         """,
+    "what model code computes of something unknown": """
+        --- trainer.py
+        import torch
+        class SimpleTrainer:
+            def run_step(self):
+                self.check(self.model(next(self.data)))
+            def check(self, losses):
+                if not torch.isfinite(losses).all():  # waits
+                    raise FloatingPointError
+        class Report:
+            def check(self, losses):
+                if not torch.isfinite(losses).all():
+                    raise FloatingPointError
+        """,
     "a tensor, whatever else it might have been, that is sent": """
         --- batch.py
         import torch

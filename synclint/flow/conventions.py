@@ -86,7 +86,7 @@ HOT_NAMES = frozenset(
     """
     forward step training_step validation_step train_step compute_loss generate sample execute_model __call__ apply
     prepare_inputs _prepare_inputs build propose forward_cuda forward_native forward_mqa forward_mha decode prefill
-    _forward
+    _forward run_step run_iter train_iter train_batch eval_batch eval_step train_one_step train_one_batch
     """.split()
 )
 _BUILDS_EACH_STEP = re.compile(r"Metadata")

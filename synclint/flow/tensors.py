@@ -134,6 +134,11 @@ def _tensor(
         pinned = _flag(keywords.get("pin_memory"), False)
     else:
         source = first if rule == "first" else combine(_tensors(arguments, keywords))
+        subject = arguments[0] if arguments else None
+        unknown = subject is not None and subject.kind is Kind.UNKNOWN and subject.place is not Place.CPU
+        if source is None and unknown and frame.in_model_code:
+            place, sure = Place.ACCELERATOR, Confidence.LIKELY
+            why = Why(node.lineno, "computed by model code: on the accelerator by convention")
         if source is not None:
             place, sure, certainty, why, origin = (
                 source.place, source.sure, source.certainty, source.why, source.origin,
