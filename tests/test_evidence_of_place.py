@@ -116,6 +116,18 @@ CASES = {
                 if not torch.isfinite(losses).all():
                     raise FloatingPointError
         """,
+    "what is read from a file": """
+        --- connector.py
+        import safetensors.torch
+        import torch
+        def forward(x: torch.Tensor, path):
+            kept = safetensors.torch.load_file(path)["kept"]
+            near = safetensors.torch.load_file(path, device="cuda")["kept"]
+            other = safetensors.torch.load_file(path, "cuda")["kept"]
+            a = kept.to(x.device, non_blocking=True)  # waits
+            b = near.to(x.device, non_blocking=True)
+            return a, b
+        """,
     "a tensor, whatever else it might have been, that is sent": """
         --- batch.py
         import torch

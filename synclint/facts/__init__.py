@@ -98,6 +98,7 @@ _RESULTS: dict[str, str] = {
     "numpy.random": "results_numpy",
     "einops": "results_libraries",
     "triton": "results_libraries",
+    "safetensors.torch": "results_libraries",
 }
 
 #: Other names of an owner.

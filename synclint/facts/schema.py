@@ -35,6 +35,7 @@ Kind = Literal["function", "method", "attribute"]
 Returns = Literal[
     "tensor",
     "tensors",
+    "mapping",
     "host",
     "sequence",
     "nested",
@@ -153,8 +154,8 @@ class Result:
     A keyword ``out=`` makes any result that tensor, ``inplace=True`` the first; ``dtype=`` decides its dtype.
 
     returns
-        tensor; tensors (a tuple or list of them, perhaps nested: the rest of the row holds for each); host (a Python
-        number, bool or string); sequence (of host values, ``torch.Size`` included); nested (a host number or nested
+        tensor; tensors (a tuple or list of them, perhaps nested: the rest of the row holds for each); mapping (of names
+        to tensors, likewise); host (a Python number, bool or string); sequence (of host values, ``torch.Size`` included); nested (a host number or nested
         lists of them); ndarray (its numbers included: they are of rank 0); ndarrays; device (or None); dtype; none;
         module; object (surely neither tensor nor array); unknown.
     device
@@ -341,7 +342,7 @@ def _result(line: int, entry: Mapping[str, Any]) -> Entry:
         dim=_dim(entry),
         variant=cast(Variant, _choice(entry, "variant", _VARIANTS, "")),
     )
-    if result.returns in ("tensor", "tensors") and result.device == "none":
+    if result.returns in ("tensor", "tensors", "mapping") and result.device == "none":
         raise _Malformed(f"{result.returns!r} needs a device")
     if result.returns in _WITHOUT_TENSOR and result.device != "none":
         raise _Malformed(f"{result.returns!r} has no device")

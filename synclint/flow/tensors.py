@@ -70,6 +70,8 @@ def apply_result(
     tensor = _tensor(frame, result, arguments, keywords, node, receiver is not None)
     if variant == "tensors" and isinstance(node, ast.Call) and _called(node) in ("nonzero", "where"):
         tensor = tensor.replace(rank=1, dtype=Dtype.INT)  # one index tensor for each dimension
+    if returns == "mapping":  # a device without its keyword is not looked at
+        return Value(Kind.MAPPING, element=tensor.replace(fresh=False)) if len(extra) < 2 else UNKNOWN
     if returns == "tensors" or variant == "tensors":
         return Value(Kind.SEQUENCE, element=tensor.replace(fresh=result.alias == "fresh"))
     return tensor
