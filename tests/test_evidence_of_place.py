@@ -128,25 +128,28 @@ CASES = {
             b = near.to(x.device, non_blocking=True)
             return a, b
         """,
+    "a number that model code computes of something unknown": """
+        --- model.py
+        import torch
+        class Model(torch.nn.Module):
+            def process(self, audio):
+                counts = audio["counts"]
+                return [part.sum().item() for part in counts.split(3)], counts.item()  # waits
+        class Report:
+            def process(self, audio):
+                return audio["counts"].sum().item()
+        """,
     "a tensor, whatever else it might have been, that is sent": """
         --- batch.py
         import torch
         def prepare(batch, device):
             return {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}  # waits
         """,
-    "model code asks whether it was given a tensor": """
-        --- model.py
+    "a tensor, whatever else it might have been, that is fetched": """
+        --- trainer.py
         import torch
-        class Model(torch.nn.Module):
-            def embed(self, **kwargs):
-                counts = kwargs.pop("counts")
-                if isinstance(counts, torch.Tensor):
-                    return counts.tolist()  # waits
-                return list(counts)
-        class ModelProcessor:
-            def __call__(self, counts):
-                if isinstance(counts, torch.Tensor):
-                    return counts.tolist()
+        def write(metrics):
+            return {k: v.detach().cpu() if isinstance(v, torch.Tensor) else v for k, v in metrics.items()}  # waits
         """,
     "a number at positions of which only the name is known": """
         --- sampler.py

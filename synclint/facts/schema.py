@@ -155,9 +155,9 @@ class Result:
 
     returns
         tensor; tensors (a tuple or list of them, perhaps nested: the rest of the row holds for each); mapping (of names
-        to tensors, likewise); host (a Python number, bool or string); sequence (of host values, ``torch.Size`` included); nested (a host number or nested
-        lists of them); ndarray (its numbers included: they are of rank 0); ndarrays; device (or None); dtype; none;
-        module; object (surely neither tensor nor array); unknown.
+        to tensors, likewise); host (a Python number, bool or string); sequence (of host values, ``torch.Size``
+        included); nested (a host number or nested lists of them); ndarray (its numbers included: they are of rank 0);
+        ndarrays; device (or None); dtype; none; module; object (surely neither tensor nor array); unknown.
     device
         first; all (join of all tensor arguments, those inside lists included; CPU 0-d tensors do not decide; the
         default device if there are none); factory (``device=``, else that of tensor data, else the default device);

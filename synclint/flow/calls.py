@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 _MADE_WITHOUT_DEVICE = Value(Kind.UNKNOWN, Place.CPU, sure=Confidence.LIKELY)
 _MADE_OF_DEVICE_TENSORS = Value(Kind.UNKNOWN, Place.ACCELERATOR, sure=Confidence.LIKELY)
+_REDUCTIONS = frozenset(("sum", "max", "min", "mean", "any", "all", "argmax", "argmin", "prod"))
 _PASSES_THROUGH = frozenset(("tqdm", "trange", "track", "progress_bar"))
 _MAKES_MODULE = re.compile(r"model|net|module|layer|encoder|decoder|backbone|pipe|load|head|create|init|build")
 
@@ -340,7 +341,7 @@ def _method_of_unknown(
             frame.store(subject, frame.by_name(subject.rpartition(".")[2], place))
         return tensor_method(frame, node, name, place, arguments, keywords)
     if name in ("item", "cuda", "to", "cpu", "tolist", "numpy"):
-        guess = _guess(target, receiver)
+        guess = _guess(frame, target, receiver)
         if name in ("to", "cuda"):
             moved = tensor_method(frame, node, name, guess, arguments, keywords)
             if moved.place is Place.UNKNOWN:
@@ -357,7 +358,7 @@ def _method_of_unknown(
     return result
 
 
-def _guess(target: ast.Attribute, receiver: Value) -> Value:
+def _guess(frame: Frame, target: ast.Attribute, receiver: Value) -> Value:
     """The receiver of ``.item()``, ``.to(device)`` and the like, when nothing says that it is a tensor."""
     if receiver.place is Place.CPU:
         why = Why(target.value.lineno, "made by a call that was told of no device")
@@ -373,7 +374,15 @@ def _guess(target: ast.Attribute, receiver: Value) -> Value:
     if target.attr == "item" and names_loss(name):
         why = Why(target.value.lineno, f"`{name}` is computed on the accelerator by convention")
         return Value(Kind.TENSOR, Place.ACCELERATOR, certainty=Confidence.LIKELY, sure=Confidence.LIKELY, why=why)
+    if target.attr == "item" and frame.in_model_code and _is_reduced(target.value):
+        why = Why(target.value.lineno, "computed by model code: on the accelerator by convention")
+        return Value(Kind.TENSOR, Place.ACCELERATOR, certainty=Confidence.LIKELY, sure=Confidence.LIKELY, why=why)
     return Value(Kind.TENSOR, certainty=Confidence.POSSIBLE, origin=receiver.origin)
+
+
+def _is_reduced(node: ast.expr) -> bool:
+    """``lengths.max()``: what has ``item`` then is a tensor of one element (or a number of NumPy)."""
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _REDUCTIONS
 
 
 def _method_of_object(

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from synclint.finding import Confidence
 from synclint.flow.annotations import annotated
-from synclint.flow.conventions import is_host_side
 from synclint.flow.lattice import HOST, NONE, UNKNOWN
 from synclint.flow.places import place_of_name
 from synclint.flow.values import Kind, Place, Value, Why
@@ -172,18 +171,12 @@ def _tensor(frame: Frame, subject: ast.expr, outcome: bool) -> None:
         _set(
             frame,
             subject,
-            value.replace(certainty=Confidence.CERTAIN, optional=False) if known else _tested(frame, subject),
+            value.replace(certainty=Confidence.CERTAIN, optional=False)
+            if known
+            else Value(Kind.TENSOR, Place.ACCELERATOR, sure=Confidence.POSSIBLE),
         )
     elif value.kind is Kind.TENSOR:
         _set(frame, subject, UNKNOWN)
-
-
-def _tested(frame: Frame, subject: ast.expr) -> Value:
-    """What turned out to be a tensor: in model code on the accelerator by convention, else perhaps."""
-    if not frame.in_model_code or is_host_side(frame.module.path, frame.owner_name, frame.scope.qualname):
-        return Value(Kind.TENSOR, Place.ACCELERATOR, sure=Confidence.POSSIBLE)
-    text = f"`{ast.unparse(subject)}` is a tensor: on the accelerator by convention of model code"
-    return Value(Kind.TENSOR, Place.ACCELERATOR, sure=Confidence.LIKELY, why=Why(subject.lineno, text))
 
 
 def _not_none(frame: Frame, node: ast.expr, outcome: bool) -> None:

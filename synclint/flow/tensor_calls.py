@@ -77,10 +77,11 @@ def _move(
         changed = tensor.replace(dtype=dtype.dtype, leaf=None)
     if device is None:
         return changed.replace(fresh=tensor.fresh, dense=tensor.dense)
-    if device.place is Place.CPU is tensor.place and device.sure is not Confidence.CERTAIN and _asked_device(node):
-        # Nobody copies from the host to the host: the tensor that was asked for its device has been moved.
+    if device.place is Place.CPU is tensor.place and device.sure is not Confidence.CERTAIN and _joins_another(node):
+        # Nobody copies from the host to the host: the part of the batch that was asked for its device has been moved.
         device = device.replace(place=Place.ACCELERATOR, sure=Confidence.LIKELY)
-    if device.place is Place.CPU and device.sure is Confidence.CERTAIN and tensor.place is Place.UNKNOWN:
+    untold = tensor.place is Place.UNKNOWN or _guessed(tensor)
+    if device.place is Place.CPU and device.sure is Confidence.CERTAIN and untold:
         tensor = _sent_to_host(frame, nodes.get("self"), tensor)
     sent = device.place.on_accelerator and device.sure is not Confidence.POSSIBLE
     if sent:
@@ -116,11 +117,16 @@ def _move(
     )
 
 
-def _asked_device(call: ast.Call) -> bool:
-    """``x.to(y.device)``."""
+def _joins_another(call: ast.Call) -> bool:
+    """``batch["a"].to(batch["b"].device)``."""
     named = [keyword.value for keyword in call.keywords if keyword.arg == "device"]
     node = next(iter(named or call.args), None)
-    return isinstance(node, ast.Attribute) and node.attr == "device" and not isinstance(node.value, ast.Call)
+    if not (isinstance(node, ast.Attribute) and node.attr == "device" and isinstance(call.func, ast.Attribute)):
+        return False
+    moved, asked = call.func.value, node.value
+    if not (isinstance(moved, ast.Subscript) and isinstance(asked, ast.Subscript)):
+        return False
+    return dotted_name(moved.value) == dotted_name(asked.value) is not None
 
 
 def _sent_to_host(frame: Frame, node: ast.expr | None, tensor: Value) -> Value:
