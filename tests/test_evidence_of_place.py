@@ -139,6 +139,71 @@ CASES = {
             def process(self, audio):
                 return audio["counts"].sum().item()
         """,
+    "devices that are imported, or numbered": """
+        --- pkg/__init__.py
+        --- pkg/step.py
+        import torch
+        from outside import device_type
+        from .utils import DEVICE, device_module
+        def forward(numbers: list[int], data):
+            a = torch.tensor(numbers, device=torch.cuda.current_device())  # waits
+            b = torch.zeros(3).to(torch.cuda.current_device())  # waits
+            c = torch.zeros(3).to(device_type)  # waits
+            d = torch.zeros(3).to(DEVICE)  # waits
+            e = torch.zeros(3).to(device_module.float16)
+            f = torch.tensor(data.lengths_cpu, device=torch.cuda.current_device())  # waits
+            return a, b, c, d, e, f
+        --- pkg/utils.py
+        import torch
+        from outside import find, device_module
+        DEVICE = find()
+        """,
+    "numbers of the standard library": """
+        --- a.py
+        import math
+        import torch
+        def forward(x: torch.Tensor, n: int):
+            return math.isfinite(x.sum()), math.isfinite(n)  # waits
+        """,
+    "states of metrics": """
+        --- metric.py
+        import torch
+        from torchmetrics import Metric
+        class Accuracy(Metric):
+            def __init__(self):
+                super().__init__()
+                self.add_state("correct", default=torch.tensor(0), dist_reduce_fx="sum")
+                self.add_state("seen", default=[], dist_reduce_fx="cat")
+                self.unknown("total", default=torch.tensor(0))
+            def compute(self):
+                if self.correct == 0:  # waits
+                    return 0
+                if self.total == 0:
+                    return 0
+                return self.seen[0].item()  # waits
+        """,
+    "what an answer of a model has": """
+        --- evaluate.py
+        import torch
+        def evaluate(model, batch):
+            outputs = model(batch)
+            return outputs.logits.argmax(-1).tolist(), outputs.names.tolist()  # waits
+        """,
+    "what kernels for sequences are given": """
+        --- kernels.py
+        import torch
+        def lengths(cu_seqlens, other):
+            longest = (cu_seqlens[1:] - cu_seqlens[:-1]).max().item()  # waits
+            return longest, (other[1:] - other[:-1]).max().item()
+        """,
+    "positions that are made in host memory": """
+        --- a.py
+        import torch
+        def forward(x: torch.Tensor):
+            chosen = [i for i in range(3)]
+            x[torch.tensor(chosen)] = 0  # waits
+            return x
+        """,
     "a tensor, whatever else it might have been, that is sent": """
         --- batch.py
         import torch

@@ -29,7 +29,7 @@ from synclint.flow.origins import Attribute, Defined, Held, Named, Origin, Super
 from synclint.flow.places import LIKELY_ACCELERATOR
 from synclint.flow.tensor_calls import tensor_method
 from synclint.flow.tensors import apply_result
-from synclint.flow.values import Keywords, Kind, Place, Value, Why
+from synclint.flow.values import Dtype, Keywords, Kind, Place, Value, Why
 from synclint.index.names import dotted_name
 from synclint.index.records import Symbol
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 _MADE_WITHOUT_DEVICE = Value(Kind.UNKNOWN, Place.CPU, sure=Confidence.LIKELY)
 _MADE_OF_DEVICE_TENSORS = Value(Kind.UNKNOWN, Place.ACCELERATOR, sure=Confidence.LIKELY)
 _REDUCTIONS = frozenset(("sum", "max", "min", "mean", "any", "all", "argmax", "argmin", "prod"))
+_CUDA_INDEX = Value(Kind.HOST, Place.CUDA, dtype=Dtype.INT)
 _PASSES_THROUGH = frozenset(("tqdm", "trange", "track", "progress_bar"))
 _MAKES_MODULE = re.compile(r"model|net|module|layer|encoder|decoder|backbone|pipe|load|head|create|init|build")
 
@@ -184,6 +185,10 @@ def _external(frame: Frame, node: ast.Call, dotted: str, arguments: Sequence[Val
         return construct_legacy(frame, node, dotted, arguments)
     if dotted == "torch.device":
         return construct_device(arguments, keywords)
+    if dotted == "torch.cuda.current_device":
+        return _CUDA_INDEX
+    if dotted.startswith("math.") and arguments and arguments[0].kind is Kind.TENSOR:
+        frame.emit("float(Tensor)", node, {"self": arguments[0]}, {"self": node.args[0]})
     if dotted == "torch.from_numpy":
         return Value(
             Kind.TENSOR,
@@ -404,6 +409,9 @@ def _method_of_object(
         if name == "register_buffer" and isinstance(target.value, ast.Name) and target.value.id == frame.receiver:
             _register_buffer(frame, node, arguments, keywords)
             return NONE
+        if name == "add_state" and isinstance(target.value, ast.Name) and target.value.id == frame.receiver:
+            _add_state(frame, node, arguments, keywords)
+            return NONE
         attribute = module.attribute(receiver.ref, name)
         if attribute.kind in (Kind.MODULE, Kind.FUNCTION, Kind.CLASS):
             return _apply(frame, node, attribute, arguments, keywords)
@@ -427,6 +435,23 @@ def _method_of_object(
     if gives_device(name):
         return LIKELY_ACCELERATOR
     return UNKNOWN
+
+
+def _add_state(frame: Frame, node: ast.Call, arguments: Sequence[Value], keywords: Keywords) -> None:
+    """A state of a metric of ``torchmetrics``: a tensor that moves with it, or a list of what it is given."""
+    name = arguments[0].const if arguments else None
+    default = arguments[1] if len(arguments) > 1 else keywords.get("default", UNKNOWN)
+    if not isinstance(name, str) or frame.owner is None:
+        return
+    text = f"`{name}` is a state of a metric: it follows it to the accelerator"
+    state = Value(Kind.TENSOR, Place.ACCELERATOR, sure=Confidence.LIKELY, why=Why(node.lineno, text))
+    if default.kind is Kind.SEQUENCE:
+        state = Value(Kind.SEQUENCE, element=state)
+    elif default.kind is Kind.TENSOR:
+        state = state.replace(rank=default.rank, dtype=default.dtype)
+    else:
+        state = state.replace(certainty=Confidence.LIKELY)
+    frame.module.assign_attribute(frame.owner, frame.scope, name, state)
 
 
 def _register_buffer(frame: Frame, node: ast.Call, arguments: Sequence[Value], keywords: Keywords) -> None:

@@ -90,6 +90,8 @@ def emit_host_data(
         data = Value(Kind.SEQUENCE, element=HOST, certainty=guess)
     elif data.kind is Kind.SEQUENCE:
         data = _with_numbers(data)
+    elif data.kind is Kind.TENSOR and data.place is Place.CPU and data.certainty is Confidence.POSSIBLE:
+        data = data.replace(certainty=Confidence.LIKELY)  # named for host memory, be it a tensor or a list
     on_device = element_of(data) if data.kind is Kind.SEQUENCE else None
     if on_device is not None and on_device.kind is Kind.TENSOR:
         data = data.replace(certainty=min(data.certainty, on_device.confidence))

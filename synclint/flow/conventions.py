@@ -17,6 +17,7 @@ _ONE_DIMENSION = re.compile(
 )
 _LIST_NAME = re.compile(r"(?:_list|_lst|_tuple|_dict|_names?|_str|_strs|_ids_list)$|^num_|^n_|^len_")
 _DEVICE_NAME = re.compile(r"(?:^|_)(?:device|dev)(?:_type|_id)?$|^device")
+_JUST_DEVICE = re.compile(r"^(?:\w+_)?device(?:_type)?$", re.IGNORECASE)
 _PINNED_NAME = re.compile(r"(?:^|_)pinned(?:_|$)")
 _LOADER_NAME = re.compile(r"(?:data_?)?loader$|_dl$")
 _HOST_SIDE = re.compile(
@@ -57,6 +58,10 @@ _TENSOR_NAME = re.compile(
     r"input_lengths|token_type_ids|features|timesteps?|latents|noise|\w+_tensor)$"
 )
 
+_KERNEL_ARGUMENT = re.compile(
+    r"^(?:cu_seq_?lens(?:_[qk]v?)?|(?:kv|qo|q|k)_indptr|kv_indices|slot_mapping|block_tables?|query_start_loc)$"
+)
+
 # Masks by their names, and tensors of positions. A name that says both (`mask_indices`) holds positions.
 _MASK_NAME = re.compile(r"(?:^|_)(?:masks?|keep|valid|is_\w+|has_\w+|not_\w+)(?:_|$)|mask(?:_[a-z])?$")
 _POSITIONS_NAME = re.compile(
@@ -65,6 +70,7 @@ _POSITIONS_NAME = re.compile(
 )
 
 _SEVERAL_NAME = re.compile(r"(?:ids|idxs|idxes|indices|indexes|inds|positions|rows|cols)$")
+_ANSWERS = frozenset(("logits", "last_hidden_state", "pooler_output", "start_logits", "end_logits"))
 _COMPUTED_NAME = re.compile(r"^(?:\w+_)?(?:embeds|embeddings|hidden_states|logits|latents)$")
 
 #: Methods that tensors have and hardly anything else does: calling one says what the receiver is.
@@ -157,6 +163,12 @@ def names_tensor(name: str) -> bool:
 
 
 @lru_cache(maxsize=65536)
+def names_kernel_argument(name: str) -> bool:
+    """``cu_seqlens_q``, ``kv_indptr``: what kernels for sequences of several lengths are given, on the device."""
+    return _KERNEL_ARGUMENT.search(name) is not None
+
+
+@lru_cache(maxsize=65536)
 def names_host_value(name: str) -> bool:
     return _LIST_NAME.search(name) is not None
 
@@ -181,6 +193,11 @@ def names_positions(name: str) -> bool:
 def names_one_dimension(name: str) -> bool:
     """``cu_seqlens``, ``kv_indptr``, ``query_start_loc``: tensors with one number for each sequence."""
     return _ONE_DIMENSION.search(name) is not None
+
+
+def names_device(name: str) -> bool:
+    """``device``, ``DEVICE_TYPE``: nothing but a device is called so."""
+    return _JUST_DEVICE.search(name) is not None
 
 
 def gives_device(name: str) -> bool:
@@ -274,6 +291,11 @@ def is_compiler(decorator: str) -> bool:
 def names_computed(name: str) -> bool:
     """``hidden_states``, ``video_embeds``: what a model has computed, whoever handles it."""
     return _COMPUTED_NAME.search(name) is not None
+
+
+def names_answer(name: str) -> bool:
+    """``outputs.logits``: what the answer of a model has."""
+    return name in _ANSWERS
 
 
 @lru_cache(maxsize=65536)

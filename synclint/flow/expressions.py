@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from synclint.finding import Confidence
 from synclint.flow.attributes import assign_attribute, evaluate_attribute
 from synclint.flow.calls import evaluate_call
-from synclint.flow.conventions import named_value, value_by_name
+from synclint.flow.conventions import named_value, names_device, value_by_name
 from synclint.flow.dispatch import EVALUATE
 from synclint.flow.iteration import read_contained, read_elements
 from synclint.flow.lattice import HOST, NONE, OBJECT, UNKNOWN, element_of, element_value, item_value, join, join_all
@@ -135,7 +135,7 @@ def _name(frame: Frame, node: ast.Name) -> Value:
     if value is not None:
         return value
     value = frame.module.name(name)
-    if value is not None:
+    if value is not None and not (value.kind is Kind.UNKNOWN and names_device(name)):
         return value
     value = _BUILTINS.get(name)
     if value is not None:

@@ -19,6 +19,7 @@ from synclint.flow.conventions import (
     names_grid,
     names_host_memory,
     names_host_value,
+    names_kernel_argument,
     names_tensor,
 )
 from synclint.flow.lattice import HOST, UNKNOWN
@@ -168,7 +169,8 @@ def by_convention(frame: Frame, parameter: ast.arg, default: ast.expr | None, no
             return UNKNOWN
         if names_batch(name) and is_preprocessing(node.name):
             return _loaded(name, node)
-        if (names_tensor(name) or names_grid(name)) and frame.in_model_code:
+        in_model = frame.in_model_code and (names_tensor(name) or names_grid(name))
+        if in_model or names_kernel_argument(name):
             return _placed(frame, name, Value(Kind.TENSOR, certainty=Confidence.LIKELY), node)
         if node.name == "forward" and frame.owner and frame.module.is_module_like(frame.owner):
             return _placed(frame, name, Value(Kind.TENSOR, certainty=Confidence.POSSIBLE), node)
