@@ -14,7 +14,7 @@ from synclint.flow.iteration import read_contained, read_elements
 from synclint.flow.lattice import HOST, NONE, OBJECT, UNKNOWN, element_of, element_value, item_value, join, join_all
 from synclint.flow.module_containers import item_of_module
 from synclint.flow.operations import read_number
-from synclint.flow.places import combine, place_of_name
+from synclint.flow.places import LIKELY_ACCELERATOR, combine, place_of_name
 from synclint.flow.refine import refine
 from synclint.flow.subscripts import container_of, read_subscript, write_subscript
 from synclint.flow.tensors import DTYPE_ORDER
@@ -135,8 +135,9 @@ def _name(frame: Frame, node: ast.Name) -> Value:
     if value is not None:
         return value
     value = frame.module.name(name)
-    if value is not None and not (value.kind is Kind.UNKNOWN and names_device(name)):
-        return value
+    if value is not None:
+        is_device = value.kind is Kind.UNKNOWN and names_device(name)
+        return LIKELY_ACCELERATOR.replace(origin=value.origin) if is_device else value
     value = _BUILTINS.get(name)
     if value is not None:
         return value
