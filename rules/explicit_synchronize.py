@@ -21,9 +21,10 @@ class ExplicitSynchronize(Rule):
     """
     ## What it does
 
-    Finds `torch.cuda.synchronize()`, `torch.accelerator.synchronize()`, and `synchronize()` of streams and events, in
-    code that runs often. Functions that measure time are no findings, nor is waiting for an event that was recorded
-    elsewhere.
+    Finds `torch.cuda.synchronize()`, `torch.accelerator.synchronize()`, and `synchronize()` of streams, events and what
+    stands for the device (`get_accelerator()`, `getattr(torch, device_type)`), in code that runs often; calls, too, of
+    functions that are there to wait by their names, such as `device_synchronize()`. Functions that measure time are no
+    findings, nor is waiting for an event that was recorded elsewhere.
 
     ## Why it waits
 

@@ -27,7 +27,7 @@ class Model(torch.nn.Module):
         self.scale = torch.ones(3)
 
     def forward(self, x, mask, flag):
-        y = make(x)
+        y = make(flag)
         if mask.any() and y.item() > 0:
             x = x.to(
                 self.scale.device
@@ -96,7 +96,7 @@ def test_what_is_unknown_says_why(explained) -> None:
     notes = {one["text"]: one["note"] for one in explained("11")[0]["expressions"]}
     assert notes["y"] == "set in line 10, to something that is not known"
     notes = {one["text"]: one["note"] for one in explained("10")[0]["expressions"]}
-    assert notes["make(x)"] == "what `elsewhere.make` returns is not known"
+    assert notes["make(flag)"] == "what `elsewhere.make` returns is not known"
 
 
 def test_parts_of_a_condition_are_as_before_it(folder: Path, explained) -> None:

@@ -155,6 +155,11 @@ HEAD = "tensor cuda certain"
         ("xs = []\nfor i in range(3):\n    xs.append(torch.ones(3).cuda())\nreveal(xs[0])",
          f"{HEAD} rank=1 float fresh"),
         ("for i, (a, b) in enumerate(zip([torch.ones(1).cuda()], [1])):\n    reveal(a)", f"{HEAD} rank=1 float fresh"),
+        (
+            "class M(Metric):\n    def __init__(self):\n        self.add_state('seen', default=[])\n"
+            "    def f(self):\n        reveal(self.seen)",
+            "sequence",
+        ),
         # Guards
         ("def f(x: torch.Tensor):\n    if x.is_cuda:\n        reveal(x)", "tensor cuda certain"),
         ("def f(x: torch.Tensor):\n    if not x.is_cuda:\n        reveal(x)", "tensor cpu certain"),

@@ -210,6 +210,42 @@ def test_super_and_mixins_reach_methods(tmp_path: Path) -> None:
     assert heats(project(tmp_path, files)) == {"Base.finish": "hot"}
 
 
+def test_steps_of_training_are_hot_though_nothing_but_a_script_calls_them(tmp_path: Path) -> None:
+    files = {
+        "trainer.py": """
+            class Trainer:
+                "Example: `trainer.run_step()`"
+                def run_step(self):
+                    return READ
+                def train_batch(self):
+                    return READ
+                def describe_run_step(self):
+                    return READ
+        """,
+    }
+    assert heats(project(tmp_path, files)) == {
+        "Trainer.run_step": "hot",
+        "Trainer.train_batch": "hot",
+        "Trainer.describe_run_step": "warm",
+    }
+
+
+def test_workers_that_load_are_not_cold(tmp_path: Path) -> None:
+    files = {
+        "connector.py": """
+            class Connector:
+                def _load_worker(self):
+                    while True:
+                        self.handle()
+                def handle(self):
+                    return READ
+                def _load_config(self):
+                    return READ
+        """,
+    }
+    assert heats(project(tmp_path, files)) == {"Connector.handle": "warm", "Connector._load_config": "cold"}
+
+
 def test_the_name_of_a_method_alone_makes_warm_at_most(tmp_path: Path) -> None:
     files = {
         "a.py": """

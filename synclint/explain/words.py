@@ -61,7 +61,8 @@ def _kind(value: Value) -> str:
         rank = "" if value.rank is None else f" of rank {value.rank}"
         return f"NumPy array{rank}, in host memory"
     if kind is Kind.UNKNOWN:
-        return "unknown" + ("; if it is a tensor, in host memory" if value.place is Place.CPU else "")
+        where = {Place.CPU: "in host memory", Place.ACCELERATOR: "on the accelerator"}.get(value.place)
+        return "unknown" + (f"; if it is a tensor, {where}" if where is not None else "")
     return {Kind.NONE: "None", Kind.OBJECT: "neither tensor nor array"}[kind]
 
 

@@ -100,6 +100,7 @@ _RESULTS: dict[str, str] = {
     "triton": "results_libraries",
     "xgrammar": "results_libraries",
     "llguidance.torch": "results_libraries",
+    "safetensors.torch": "results_libraries",
 }
 
 #: Other names of an owner.

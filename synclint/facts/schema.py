@@ -35,6 +35,7 @@ Kind = Literal["function", "method", "attribute"]
 Returns = Literal[
     "tensor",
     "tensors",
+    "mapping",
     "host",
     "sequence",
     "nested",
@@ -77,7 +78,7 @@ DtypeRule = Literal[
     "unknown",
     "data",
 ]
-Variant = Literal["", "dim", "flag", "alone", "bare", "index"]
+Variant = Literal["", "dim", "flag", "alone", "bare", "index", "numbers"]
 
 #: What takes part. ``self`` is the tensor that the operation is about (the receiver, or else the first argument),
 #: ``target`` the device that a result goes to, ``data`` what a tensor is made of, ``range`` a pair of bounds; the rest
@@ -153,10 +154,10 @@ class Result:
     A keyword ``out=`` makes any result that tensor, ``inplace=True`` the first; ``dtype=`` decides its dtype.
 
     returns
-        tensor; tensors (a tuple or list of them, perhaps nested: the rest of the row holds for each); host (a Python
-        number, bool or string); sequence (of host values, ``torch.Size`` included); nested (a host number or nested
-        lists of them); ndarray (its numbers included: they are of rank 0); ndarrays; device (or None); dtype; none;
-        module; object (surely neither tensor nor array); unknown.
+        tensor; tensors (a tuple or list of them, perhaps nested: the rest of the row holds for each); mapping (of names
+        to tensors, likewise); host (a Python number, bool or string); sequence (of host values, ``torch.Size``
+        included); nested (a host number or nested lists of them); ndarray (its numbers included: they are of rank 0);
+        ndarrays; device (or None); dtype; none; module; object (surely neither tensor nor array); unknown.
     device
         first; all (join of all tensor arguments, those inside lists included; CPU 0-d tensors do not decide; the
         default device if there are none); factory (``device=``, else that of tensor data, else the default device);
@@ -183,7 +184,8 @@ class Result:
         tuple of such values, and a tensor there makes it an elementwise operation (``max``). flag: a true flag makes
         it a tuple (``nonzero(as_tuple=True)``, ``unique(return_counts=True)``). alone: a single argument makes it a
         tuple (``where(condition)``). bare: without arguments it is a host value (``Tensor.type()``). index: with an
-        argument it is a host value (``Tensor.size(0)``). Rank and dtype inside the tuples are unknown.
+        argument it is a host value (``Tensor.size(0)``). numbers: without a tensor among the arguments it is a host
+        value (``triton.cdiv``). Rank and dtype inside the tuples are unknown.
     """
 
     returns: Returns
@@ -340,7 +342,7 @@ def _result(line: int, entry: Mapping[str, Any]) -> Entry:
         dim=_dim(entry),
         variant=cast(Variant, _choice(entry, "variant", _VARIANTS, "")),
     )
-    if result.returns in ("tensor", "tensors") and result.device == "none":
+    if result.returns in ("tensor", "tensors", "mapping") and result.device == "none":
         raise _Malformed(f"{result.returns!r} needs a device")
     if result.returns in _WITHOUT_TENSOR and result.device != "none":
         raise _Malformed(f"{result.returns!r} has no device")

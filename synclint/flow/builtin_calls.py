@@ -10,10 +10,13 @@ from synclint.flow.conventions import value_by_name
 from synclint.flow.iteration import COMPARING, read_compared
 from synclint.flow.lattice import HOST, NONE, SLICE, UNKNOWN, element_of, element_value, join_all
 from synclint.flow.operations import read_number
-from synclint.flow.values import Keywords, Kind, Value
+from synclint.flow.values import Dtype, Keywords, Kind, Value
 
 if TYPE_CHECKING:
     from synclint.flow.frame import Frame
+
+
+_INTEGER = Value(Kind.HOST, dtype=Dtype.INT)
 
 
 def call_builtin(frame: Frame, node: ast.Call, name: str, arguments: Sequence[Value], keywords: Keywords) -> Value:
@@ -54,7 +57,7 @@ def _map(frame: Frame, node: ast.Call, first: Value, arguments: Sequence[Value])
 
 
 def _enumerate(frame: Frame, node: ast.Call, first: Value, arguments: Sequence[Value]) -> Value:
-    item = Value(Kind.SEQUENCE, items=(HOST, element_value(first)))
+    item = Value(Kind.SEQUENCE, items=(_INTEGER, element_value(first)))
     return Value(Kind.SEQUENCE, element=item)
 
 
@@ -64,7 +67,7 @@ def _zip(frame: Frame, node: ast.Call, first: Value, arguments: Sequence[Value])
 
 
 def _range(frame: Frame, node: ast.Call, first: Value, arguments: Sequence[Value]) -> Value:
-    return Value(Kind.SEQUENCE, element=HOST)
+    return Value(Kind.SEQUENCE, element=_INTEGER)
 
 
 def _extreme(frame: Frame, node: ast.Call, first: Value, arguments: Sequence[Value]) -> Value:

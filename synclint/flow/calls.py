@@ -13,7 +13,15 @@ from synclint.flow.annotations import annotated
 from synclint.flow.builtin_calls import call_builtin
 from synclint.flow.construct import CONSTRUCTORS, LEGACY, construct, construct_device, construct_legacy
 from synclint.flow.container_calls import method_of_mapping, method_of_sequence
-from synclint.flow.conventions import TENSOR_METHODS, gives_device, names_host_memory, names_loss, value_by_name
+from synclint.flow.conventions import (
+    TENSOR_METHODS,
+    gives_device,
+    is_device_interface,
+    is_synchronize,
+    names_host_memory,
+    names_loss,
+    value_by_name,
+)
 from synclint.flow.lattice import HOST, NONE, OBJECT, UNKNOWN, element_of
 from synclint.flow.module_containers import CONTAINERS, method_of_container, module_container
 from synclint.flow.operations import copied_by_helper, emit_function, emit_synchronize, may_read, stream_or_event
@@ -22,7 +30,7 @@ from synclint.flow.places import LIKELY_ACCELERATOR
 from synclint.flow.scopes import find_nested
 from synclint.flow.tensor_calls import tensor_method
 from synclint.flow.tensors import apply_result
-from synclint.flow.values import Keywords, Kind, Place, Value, Why
+from synclint.flow.values import Dtype, Keywords, Kind, Place, Value, Why
 from synclint.index.names import dotted_name
 from synclint.index.records import Symbol
 
@@ -31,6 +39,9 @@ if TYPE_CHECKING:
 
 
 _MADE_WITHOUT_DEVICE = Value(Kind.UNKNOWN, Place.CPU, sure=Confidence.LIKELY)
+_MADE_OF_DEVICE_TENSORS = Value(Kind.UNKNOWN, Place.ACCELERATOR, sure=Confidence.LIKELY)
+_REDUCTIONS = frozenset(("sum", "max", "min", "mean", "any", "all", "argmax", "argmin", "prod"))
+_CUDA_INDEX = Value(Kind.HOST, Place.CUDA, dtype=Dtype.INT)
 _PASSES_THROUGH = frozenset(("tqdm", "trange", "track", "progress_bar"))
 _MAKES_MODULE = re.compile(r"model|net|module|layer|encoder|decoder|backbone|pipe|load|head|create|init|build")
 
@@ -100,10 +111,17 @@ def _opaque(
     frame: Frame, node: ast.Call, target: Origin | None, arguments: Sequence[Value], keywords: Keywords
 ) -> Value:
     """The result of calling what is not known here: another pass may know."""
+    computed = any(map(_on_accelerator, arguments)) or any(map(_on_accelerator, keywords.values()))
+    made = _MADE_OF_DEVICE_TENSORS if computed else UNKNOWN
     if target is None or frame.module.linker is not None:
-        return UNKNOWN
+        return made
     frame.module.note(frame, node, target, arguments, keywords)
-    return Value(origin=called(target, node, arguments, keywords))
+    return made.replace(origin=called(target, node, arguments, keywords))
+
+
+def _on_accelerator(value: Value) -> bool:
+    on_accelerator = value.kind is Kind.TENSOR and value.place.on_accelerator
+    return on_accelerator and value.confidence is not Confidence.POSSIBLE
 
 
 def _function(
@@ -114,7 +132,14 @@ def _function(
     if receiver is not None and receiver.ref is not None:
         target = Attribute(Held(receiver.ref), symbol.name)
     frame.module.note(frame, node, target, arguments, keywords)
+    _emit_named_synchronize(frame, node, symbol.name, symbol.owner.name)
     return _returned(frame, node, symbol, receiver, arguments, keywords)
+
+
+def _emit_named_synchronize(frame: Frame, node: ast.Call, name: str, owner: str = "") -> None:
+    """A function or method that is there to wait for the device, by its name."""
+    if is_synchronize(name) or (name == "synchronize" and is_device_interface(owner)):
+        frame.emit("torch.cuda.synchronize", node, {}, {}, limit=Confidence.LIKELY)
 
 
 def _returned(
@@ -165,6 +190,10 @@ def _external(frame: Frame, node: ast.Call, dotted: str, arguments: Sequence[Val
         return construct_legacy(frame, node, dotted, arguments)
     if dotted == "torch.device":
         return construct_device(arguments, keywords)
+    if dotted == "torch.cuda.current_device":
+        return _CUDA_INDEX
+    if dotted.startswith("math.") and arguments and arguments[0].kind is Kind.TENSOR:
+        frame.emit("float(Tensor)", node, {"self": arguments[0]}, {"self": node.args[0]})
     if dotted == "torch.from_numpy":
         return Value(
             Kind.TENSOR,
@@ -204,13 +233,15 @@ def _external(frame: Frame, node: ast.Call, dotted: str, arguments: Sequence[Val
         return arguments[0]
     if owner == "torch.nn" and name[:1].isupper():
         return Value(Kind.MODULE)
-    origin = _opaque(frame, node, Named(dotted), arguments, keywords).origin
+    _emit_named_synchronize(frame, node, name, owner.rpartition(".")[2])
+    opaque = _opaque(frame, node, Named(dotted), arguments, keywords)
+    origin = opaque.origin
     if gives_device(name):
         return LIKELY_ACCELERATOR.replace(origin=origin)
     if name.islower() and not _MAKES_MODULE.search(name) and not _takes_device(arguments, keywords):
         # Whatever it makes, it was told of no device: if that is a tensor, it is in host memory, most likely.
         return _MADE_WITHOUT_DEVICE if origin is None else _MADE_WITHOUT_DEVICE.replace(origin=origin)
-    return UNKNOWN if origin is None else Value(origin=origin)
+    return opaque
 
 
 def _partial(frame: Frame, node: ast.Call, arguments: Sequence[Value], keywords: Keywords) -> Value:
@@ -287,6 +318,8 @@ def _method(
         return found if kept is None else kept
     if kind is Kind.HOST:
         return HOST if name != "split" else Value(Kind.SEQUENCE, element=HOST)
+    if kind is Kind.DEVICE and name == "synchronize":  # `device_module`, which is called like a device
+        emit_synchronize(frame, node, target.value)
     if isinstance(receiver.ref, Super):
         return _method_of_bases(frame, node, receiver.ref, name, arguments, keywords)
     return UNKNOWN
@@ -317,7 +350,7 @@ def _method_of_unknown(
         frame.suspect(receiver)
     if name in TENSOR_METHODS:
         why = Why(node.lineno, f"has a tensor's method `{name}`")
-        place = Value(Kind.TENSOR, certainty=Confidence.LIKELY, origin=receiver.origin, why=why)
+        place = Value(Kind.TENSOR, certainty=Confidence.LIKELY, dtype=receiver.dtype, origin=receiver.origin, why=why)
         if frame.in_model_code:
             why = Why(node.lineno, "on the accelerator by convention of model code", why)
             place = place.replace(place=Place.ACCELERATOR, sure=Confidence.LIKELY, why=why)
@@ -326,7 +359,7 @@ def _method_of_unknown(
             frame.store(subject, frame.by_name(subject.rpartition(".")[2], place))
         return tensor_method(frame, node, name, place, arguments, keywords)
     if name in ("item", "cuda", "to", "cpu", "tolist", "numpy"):
-        guess = _guess(target, receiver)
+        guess = _guess(frame, target, receiver)
         if name in ("to", "cuda"):
             moved = tensor_method(frame, node, name, guess, arguments, keywords)
             if moved.place is Place.UNKNOWN:
@@ -343,11 +376,14 @@ def _method_of_unknown(
     return result
 
 
-def _guess(target: ast.Attribute, receiver: Value) -> Value:
+def _guess(frame: Frame, target: ast.Attribute, receiver: Value) -> Value:
     """The receiver of ``.item()``, ``.to(device)`` and the like, when nothing says that it is a tensor."""
     if receiver.place is Place.CPU:
         why = Why(target.value.lineno, "made by a call that was told of no device")
         return Value(Kind.TENSOR, Place.CPU, certainty=Confidence.LIKELY, sure=Confidence.LIKELY, why=why)
+    if receiver.place is Place.ACCELERATOR and target.attr in ("item", "tolist"):
+        why = Why(target.value.lineno, "made by a call that was given a tensor on the accelerator")
+        return Value(Kind.TENSOR, Place.ACCELERATOR, certainty=Confidence.LIKELY, sure=Confidence.LIKELY, why=why)
     key = target.value.slice if isinstance(target.value, ast.Subscript) else None
     if target.attr in ("to", "cuda") and isinstance(key, ast.Constant) and isinstance(key.value, str):
         why = Why(target.value.lineno, f"`{ast.unparse(target.value)}` is moved to a device: in host memory until then")
@@ -356,7 +392,15 @@ def _guess(target: ast.Attribute, receiver: Value) -> Value:
     if target.attr == "item" and names_loss(name):
         why = Why(target.value.lineno, f"`{name}` is computed on the accelerator by convention")
         return Value(Kind.TENSOR, Place.ACCELERATOR, certainty=Confidence.LIKELY, sure=Confidence.LIKELY, why=why)
+    if target.attr == "item" and frame.in_model_code and _is_reduced(target.value):
+        why = Why(target.value.lineno, "computed by model code: on the accelerator by convention")
+        return Value(Kind.TENSOR, Place.ACCELERATOR, certainty=Confidence.LIKELY, sure=Confidence.LIKELY, why=why)
     return Value(Kind.TENSOR, certainty=Confidence.POSSIBLE, origin=receiver.origin)
+
+
+def _is_reduced(node: ast.expr) -> bool:
+    """``lengths.max()``: what has ``item`` then is a tensor of one element (or a number of NumPy)."""
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _REDUCTIONS
 
 
 def _method_of_object(
@@ -377,6 +421,9 @@ def _method_of_object(
             return _function(frame, node, method.symbol, receiver, arguments, keywords)
         if name == "register_buffer" and isinstance(target.value, ast.Name) and target.value.id == frame.receiver:
             _register_buffer(frame, node, arguments, keywords)
+            return NONE
+        if name == "add_state" and isinstance(target.value, ast.Name) and target.value.id == frame.receiver:
+            _add_state(frame, node, arguments, keywords)
             return NONE
         attribute = module.attribute(receiver.ref, name)
         if attribute.kind in (Kind.MODULE, Kind.FUNCTION, Kind.CLASS):
@@ -401,6 +448,23 @@ def _method_of_object(
     if gives_device(name):
         return LIKELY_ACCELERATOR
     return UNKNOWN
+
+
+def _add_state(frame: Frame, node: ast.Call, arguments: Sequence[Value], keywords: Keywords) -> None:
+    """A state of a metric of ``torchmetrics``: a tensor that moves with it, or a list of what it is given."""
+    name = arguments[0].const if arguments else None
+    default = arguments[1] if len(arguments) > 1 else keywords.get("default", UNKNOWN)
+    if not isinstance(name, str) or frame.owner is None:
+        return
+    text = f"`{name}` is a state of a metric: it follows it to the accelerator"
+    state = Value(Kind.TENSOR, Place.ACCELERATOR, sure=Confidence.LIKELY, why=Why(node.lineno, text))
+    if default.kind is Kind.SEQUENCE:
+        state = Value(Kind.SEQUENCE, element=state)
+    elif default.kind is Kind.TENSOR:
+        state = state.replace(rank=default.rank, dtype=default.dtype)
+    else:
+        state = state.replace(certainty=Confidence.LIKELY)
+    frame.module.assign_attribute(frame.owner, frame.scope, name, state)
 
 
 def _register_buffer(frame: Frame, node: ast.Call, arguments: Sequence[Value], keywords: Keywords) -> None:

@@ -94,6 +94,8 @@ def emit_host_data(
         data = Value(Kind.SEQUENCE, element=HOST, certainty=guess)
     elif data.kind is Kind.SEQUENCE:
         data = _with_numbers(data)
+    elif data.kind is Kind.TENSOR and data.place is Place.CPU and data.certainty is Confidence.POSSIBLE:
+        data = data.replace(certainty=Confidence.LIKELY)  # named for host memory, be it a tensor or a list
     weakest = _weakest_tensor(data)
     if weakest < data.certainty:
         data = data.replace(certainty=weakest)

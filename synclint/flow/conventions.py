@@ -17,6 +17,7 @@ _ONE_DIMENSION = re.compile(
 )
 _LIST_NAME = re.compile(r"(?:_list|_lst|_tuple|_dict|_names?|_str|_strs|_ids_list)$|^num_|^n_|^len_")
 _DEVICE_NAME = re.compile(r"(?:^|_)(?:device|dev)(?:_type|_id)?$|^device")
+_JUST_DEVICE = re.compile(r"^(?:\w+_)?device(?:_type)?$", re.IGNORECASE)
 _PINNED_NAME = re.compile(r"(?:^|_)pinned(?:_|$)")
 _LOADER_NAME = re.compile(r"(?:data_?)?loader$|_dl$")
 _HOST_SIDE = re.compile(
@@ -48,6 +49,18 @@ _MODULE_LIKE = re.compile(
 _LOADED = Value(Kind.TENSOR, Place.CPU, certainty=Confidence.LIKELY, sure=Confidence.LIKELY)
 _LOADER = Value(Kind.SEQUENCE, element=Value(Kind.SEQUENCE, element=_LOADED), certainty=Confidence.LIKELY)
 _PREPROCESSING = re.compile(r"(?:^|_)(?:preprocess|transfer|to_device|move|prepare_batch|prepare_input)")
+_MOVER = re.compile(
+    r"(?:^|_)to_(?:device|cuda|gpu)(?:_|$)|"
+    r"^_?(?:move|send|transfer)_(?:data|batch|inputs?|tensors?|sample|features)(?:_|$)|^_?convert_tensor$"
+)
+_SYNCHRONIZE = re.compile(
+    r"^_?(?:(?:torch_)?(?:device|cuda|gpu|accelerator|backend)_sync(?:hronize)?|"
+    r"sync(?:hronize)?_(?:device|cuda|gpu|accelerator))$"
+)
+_DEVICE_INTERFACE = re.compile(
+    r"(?:^|_)(?:(?:device|backend)_(?:mod|module|interface|api)|accelerator|platform|torch_(?:device|accelerator))$|"
+    r"(?:Accelerator|Platform|DeviceInterface)$"
+)
 _BATCH_NAME = re.compile(r"^(?:batch|minibatch|mini_batch|data_batch)$")
 
 #: Parameters that model code calls so hold tensors, even without an annotation.
@@ -58,12 +71,20 @@ _TENSOR_NAME = re.compile(
     r"input_lengths|token_type_ids|features|timesteps?|latents|noise|\w+_tensor)$"
 )
 
+_KERNEL_ARGUMENT = re.compile(
+    r"^(?:cu_seq_?lens(?:_[qk]v?)?|(?:kv|qo|q|k)_indptr|kv_indices|slot_mapping|block_tables?|query_start_loc)$"
+)
+
 # Masks by their names, and tensors of positions. A name that says both (`mask_indices`) holds positions.
 _MASK_NAME = re.compile(r"(?:^|_)(?:masks?|keep|valid|is_\w+|has_\w+|not_\w+)(?:_|$)|mask(?:_[a-z])?$")
 _POSITIONS_NAME = re.compile(
     r"(?:^|_)(?:idx|idxs|index|indexes|indices|inds?|ids?|indx|order|perm|permutation|slots?|positions?|mapping|"
     r"rows?|cols?|offsets?|starts?|ends?)(?:_|$|\d)|(?:idx|indices|ids|inds)$"
 )
+
+_SEVERAL_NAME = re.compile(r"(?:ids|idxs|idxes|indices|indexes|inds|positions|rows|cols)$")
+_ANSWERS = frozenset(("logits", "last_hidden_state", "pooler_output", "start_logits", "end_logits"))
+_COMPUTED_NAME = re.compile(r"^(?:\w+_)?(?:embeds|embeddings|hidden_states|logits|latents)$")
 
 #: Methods that tensors have and hardly anything else does: calling one says what the receiver is.
 TENSOR_METHODS = frozenset(
@@ -84,7 +105,7 @@ HOT_NAMES = frozenset(
     """
     forward step training_step validation_step train_step compute_loss generate sample execute_model __call__ apply
     prepare_inputs _prepare_inputs build propose forward_cuda forward_native forward_mqa forward_mha decode prefill
-    _forward
+    _forward run_step run_iter train_iter train_batch eval_batch eval_step train_one_step train_one_batch
     """.split()
 )
 _BUILDS_EACH_STEP = re.compile(r"Metadata")
@@ -108,7 +129,7 @@ _LENDS_ITS_HEAT = re.compile(
 )
 # Cold, or warm if something hot calls them.
 _COLD = re.compile(
-    r"^(?:__init__|__new__|__post_init__)$|^_?(?:(?:load|save)(?!_(?:kv|layer|cache|block|slot|token))|export|"
+    r"^(?:__init__|__new__|__post_init__)$|^_?(?:(?:load|save)(?!_(?:kv|layer|cache|block|slot|token|worker|thread|loop))|export|"
     r"shutdown|teardown|tear_down|cleanup|clean_up|destroy|close)(?:_|$)"
 )
 # Cold unless something hot calls them.
@@ -180,6 +201,12 @@ def names_tensor(name: str) -> bool:
 
 
 @lru_cache(maxsize=65536)
+def names_kernel_argument(name: str) -> bool:
+    """``cu_seqlens_q``, ``kv_indptr``: what kernels for sequences of several lengths are given, on the device."""
+    return _KERNEL_ARGUMENT.search(name) is not None
+
+
+@lru_cache(maxsize=65536)
 def names_host_value(name: str) -> bool:
     return _LIST_NAME.search(name) is not None
 
@@ -204,6 +231,11 @@ def names_positions(name: str) -> bool:
 def names_one_dimension(name: str) -> bool:
     """``cu_seqlens``, ``kv_indptr``, ``query_start_loc``: tensors with one number for each sequence."""
     return _ONE_DIMENSION.search(name) is not None
+
+
+def names_device(name: str) -> bool:
+    """``device``, ``DEVICE_TYPE``: nothing but a device is called so."""
+    return _JUST_DEVICE.search(name) is not None
 
 
 def gives_device(name: str) -> bool:
@@ -279,6 +311,24 @@ def is_preprocessing(name: str) -> bool:
     return _PREPROCESSING.search(name) is not None
 
 
+@lru_cache(maxsize=4096)
+def is_mover(name: str) -> bool:
+    """Functions such as ``send_to_device``, which exist to take to a device what is in host memory."""
+    return _MOVER.search(name) is not None
+
+
+@lru_cache(maxsize=65536)
+def is_synchronize(name: str) -> bool:
+    """Functions such as ``device_synchronize``, which wait for the device, whichever it is."""
+    return _SYNCHRONIZE.search(name) is not None
+
+
+@lru_cache(maxsize=65536)
+def is_device_interface(name: str) -> bool:
+    """``device_module``, ``get_accelerator``: what stands for ``torch.cuda``, or its like on other devices."""
+    return _DEVICE_INTERFACE.search(name) is not None
+
+
 @lru_cache(maxsize=65536)
 def is_hot(name: str, owner: str = "") -> bool:
     """Whether a function of this name, of the class ``owner`` if it is a method, runs for every step or token."""
@@ -329,6 +379,23 @@ def lends_its_heat(name: str) -> bool:
 def is_compiler(decorator: str) -> bool:
     """Whether the dotted name of a decorator is that of ``torch.compile``, or of what a project wraps around it."""
     return decorator == "torch.compile" or decorator.endswith("torch_compile")
+
+
+@lru_cache(maxsize=65536)
+def names_computed(name: str) -> bool:
+    """``hidden_states``, ``video_embeds``: what a model has computed, whoever handles it."""
+    return _COMPUTED_NAME.search(name) is not None
+
+
+def names_answer(name: str) -> bool:
+    """``outputs.logits``: what the answer of a model has."""
+    return name in _ANSWERS
+
+
+@lru_cache(maxsize=65536)
+def names_several(name: str) -> bool:
+    """``token_ids``, ``indices``: positions, more than one of them."""
+    return _SEVERAL_NAME.search(name) is not None
 
 
 @lru_cache(maxsize=65536)

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 from synclint.finding import Confidence
 from synclint.flow.attributes import assign_attribute, evaluate_attribute
 from synclint.flow.calls import evaluate_call
-from synclint.flow.conventions import named_value, value_by_name
+from synclint.flow.conventions import named_value, names_device, value_by_name
 from synclint.flow.dispatch import EVALUATE
 from synclint.flow.iteration import read_contained, read_elements
 from synclint.flow.lattice import (
     HOST,
-    LIKELY_HOST,
     NONE,
     OBJECT,
     UNKNOWN,
@@ -27,7 +26,7 @@ from synclint.flow.lattice import (
 )
 from synclint.flow.module_containers import item_of_module
 from synclint.flow.operations import read_number
-from synclint.flow.places import combine, is_host_scalar, place_of_name
+from synclint.flow.places import LIKELY_ACCELERATOR, combine, is_host_scalar, place_of_name
 from synclint.flow.refine import refine
 from synclint.flow.subscripts import container_of, read_subscript, write_subscript
 from synclint.flow.tensors import DTYPE_ORDER
@@ -105,12 +104,7 @@ def bind_target(frame: Frame, target: ast.expr, value: Value) -> None:
         elif container.kind is Kind.SEQUENCE:
             read_number(frame, target.slice, index)
         if isinstance(target.value, ast.Name) and container.kind in (Kind.MAPPING, Kind.SEQUENCE):
-            element = element_of(container)
-            # One key of a batch that is moved leaves the others where they are (that one is kept by its path).
-            named = container.kind is Kind.MAPPING and isinstance(target.slice, ast.Constant)
-            kept = named and element is not None and element.kind is Kind.TENSOR
-            widened = value if element is None else element if kept else join(element, value)
-            frame.env[target.value.id] = container.replace(items=None, element=widened, fresh=False)
+            _put(frame, target.value.id, container, target.slice, value)
         elif container.kind is Kind.MODULE and container.ref is None:
             frame.grow(target.value, container, value)
         key = _path(target)
@@ -118,6 +112,27 @@ def bind_target(frame: Frame, target: ast.expr, value: Value) -> None:
             frame.store(key, value)
     elif isinstance(target, ast.Starred):
         bind_target(frame, target.value, value)
+
+
+def _put(frame: Frame, name: str, container: Value, key: ast.expr, value: Value) -> None:
+    """``name[key] = value`` for a list or dictionary."""
+    element = element_of(container)
+    kept = False
+    if container.kind is Kind.MAPPING and element is not None and element.kind is Kind.TENSOR:
+        # One key of a batch that is moved leaves the others where they are (that one is kept by its path).
+        kept = isinstance(key, ast.Constant)
+        if isinstance(key, ast.Name) and key.id in frame.keys:  # each key has its turn in this loop
+            kept = True
+            frame.later[name] = value
+    widened = value if element is None else element if kept else join(element, value)
+    frame.env[name] = container.replace(items=None, element=widened, fresh=False)
+
+
+def put_into_mapping(frame: Frame, name: str, value: Value) -> None:
+    """What a dictionary holds after a loop that has put something in the place of its values."""
+    container = frame.env.get(name)
+    if container is not None and container.element is not None:
+        frame.env[name] = container.replace(element=join(container.element, value))
 
 
 # Expressions
@@ -139,7 +154,8 @@ def _name(frame: Frame, node: ast.Name) -> Value:
         return value
     value = frame.module.name(name)
     if value is not None:
-        return value
+        is_device = value.kind is Kind.UNKNOWN and names_device(name)
+        return LIKELY_ACCELERATOR.replace(origin=value.origin) if is_device else value
     value = _BUILTINS.get(name)
     if value is not None:
         return value
@@ -317,9 +333,11 @@ def _compare(frame: Frame, node: ast.Compare) -> Value:
     best = combine(values)
     if best is None:
         frame.suspect(*values)
-        if any(v.kind is Kind.NDARRAY for v in values):
+        if any(value.kind is Kind.NDARRAY for value in values):
             return Value(Kind.NDARRAY)
-        return LIKELY_HOST if any(v.kind is Kind.UNKNOWN for v in values) else HOST
+        # Unknown things may be tensors, and then so is what comparing them with numbers gives.
+        known = Kind.NONE in [value.kind for value in values] or Kind.UNKNOWN not in [value.kind for value in values]
+        return HOST if known else blend(values[0], values[1]).replace(dtype=Dtype.BOOL)
     if all(value.kind in (Kind.TENSOR, Kind.HOST, Kind.UNKNOWN, Kind.NDARRAY) for value in values):
         first = _tensor_result(best, values[0], values[1]).replace(dtype=Dtype.BOOL)
         if len(node.ops) > 1:

@@ -40,6 +40,7 @@ _AMBIGUOUS = frozenset(("key", "value", "query", "target", "targets", "features"
 class Frame:
     """One activation. ``env`` maps names, and paths such as ``self.x``, to values; ``dead`` means unreachable.
 
+    ``keys`` are the variables of the loops around; ``later`` is what mappings of these names hold once the loop ends.
     ``paths`` are the last parts of the paths bound so far, which spares most attributes the look-up. ``nested`` are the
     functions defined here that are still to be interpreted, ``around`` the activation that a nested one is defined in.
     """
@@ -53,6 +54,8 @@ class Frame:
         "default_device",
         "env",
         "generator",
+        "keys",
+        "later",
         "meant",
         "module",
         "narrowed",
@@ -90,6 +93,8 @@ class Frame:
         self.generator = False
         self.nested: dict[str, Nested] = {}
         self.around: Frame | None = None
+        self.keys: frozenset[str] = frozenset()
+        self.later: dict[str, Value] = {}
 
     def value(self, node: ast.expr) -> Value:
         """Interprets an expression."""
@@ -162,7 +167,7 @@ class Frame:
         kind = value.kind
         if kind is Kind.UNKNOWN:
             known = value_by_name(name) or self.kept_on_host(name, self.line)
-            if known is None and names_tensor(name) and name not in _AMBIGUOUS and self.in_model_code:
+            if known is None and self._names_tensor(name, value):
                 why = Why(self.line, f"`{name}` is a tensor on the accelerator by convention of model code")
                 known = Value(
                     Kind.TENSOR, Place.ACCELERATOR, certainty=Confidence.LIKELY, sure=Confidence.LIKELY, why=why
@@ -174,6 +179,15 @@ class Frame:
             known = None if self.prepares_inputs else value_by_name(name)
             if known is not None and known.kind is Kind.DEVICE:
                 return known.replace(origin=value.origin, why=value.why)
+        if (
+            kind is Kind.TENSOR
+            and value.place.on_accelerator
+            and value.confidence is Confidence.POSSIBLE
+            and self._names_tensor(name, value)
+        ):
+            likely = Confidence.LIKELY
+            why = value.why or Why(self.line, f"`{name}` is a tensor on the accelerator by convention of model code")
+            return value.replace(certainty=max(value.certainty, likely), sure=max(value.sure, likely), why=why)
         if (
             kind is Kind.TENSOR
             and not (value.place is Place.CPU or value.confidence is Confidence.CERTAIN)
@@ -193,6 +207,11 @@ class Frame:
             return None
         why = Why(line, f"`{name}` is kept in host memory: the file says so")
         return Value(Kind.TENSOR, Place.CPU, certainty=Confidence.LIKELY, sure=Confidence.LIKELY, why=why)
+
+    def _names_tensor(self, name: str, value: Value) -> bool:
+        """Whether model code that gives something this name means a tensor on the accelerator."""
+        elsewhere = value.place in (Place.CPU, Place.EITHER, Place.OTHER)
+        return not elsewhere and names_tensor(name) and name not in _AMBIGUOUS and self.in_model_code
 
     @property
     def in_model_code(self) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from synclint.finding import Confidence
 from synclint.flow.origins import element_of as element_origin
 from synclint.flow.origins import mixed
+from synclint.flow.places import place_of_name
 from synclint.flow.values import Kind, Place, Value
 
 UNKNOWN = Value()
@@ -38,6 +39,10 @@ def join(first: Value, second: Value) -> Value:
         return _join_placed(first, second)
     if kind is Kind.HOST:
         same = first.place is second.place
+        if first.const != second.const or not same:
+            place = _device_of_either(first, second)
+            if place is not None:
+                return first.replace(const=None, dtype=None, place=place, sure=Confidence.LIKELY)
         if same and first.dtype is second.dtype and (first.const is None or _same_constant(first, second)):
             return first
         return first.replace(
@@ -48,7 +53,8 @@ def join(first: Value, second: Value) -> Value:
     if kind is Kind.SEQUENCE or kind is Kind.MAPPING:
         return _join_containers(first, second)
     if kind is Kind.UNKNOWN:
-        return first if first.place is second.place and first.origin == second.origin else blend(first, second)
+        same = first.place is second.place and first.origin == second.origin and first.dtype is second.dtype
+        return first if same else blend(first, second)
     if kind in (Kind.EXTERNAL, Kind.FUNCTION, Kind.CLASS, Kind.INSTANCE):
         return first if first.ref == second.ref else UNKNOWN
     return first
@@ -59,7 +65,11 @@ def blend(first: Value, second: Value) -> Value:
     if first.origin is None and second.origin is None:
         return UNKNOWN
     origin = mixed(first.origin, second.origin)
-    return first if origin is first.origin and first.kind is Kind.UNKNOWN else Value(origin=origin)
+    same = origin is first.origin and first.kind is Kind.UNKNOWN and first.place is Place.UNKNOWN
+    return first if same and first.dtype is None else Value(origin=origin)
+
+
+_NOT_ALWAYS = (Place.CPU, Place.EITHER)  # places of what may be in host memory
 
 
 def join_all(values: Iterable[Value]) -> Value:
@@ -98,6 +108,12 @@ def _join_kinds(first: Value, second: Value) -> Value:
     if first.kind is Kind.NONE or second.kind is Kind.NONE:
         other = second if first.kind is Kind.NONE else first
         return other if other.optional or other.kind is Kind.UNKNOWN else other.replace(optional=True)
+    if {first.kind, second.kind} == {Kind.DEVICE, Kind.HOST}:  # `device = f"npu:{device}"` on one path
+        device, name = (first, second) if first.kind is Kind.DEVICE else (second, first)
+        place = _device_named(name)
+        sure = min(device.sure, Confidence.LIKELY)
+        named = device.replace(certainty=min(device.certainty, Confidence.LIKELY), sure=sure)
+        return named if place is None else _join_placed(named, named.replace(place=place))
     tensor, other = (first, second) if first.kind is Kind.TENSOR else (second, first)
     if tensor.kind is not Kind.TENSOR:
         return blend(first, second)
@@ -114,13 +130,37 @@ def _join_place(first: Value, second: Value) -> tuple[Place, Confidence]:
         return first.place, sure
     if first.place is Place.UNKNOWN or second.place is Place.UNKNOWN:
         return (second.place if first.place is Place.UNKNOWN else first.place), Confidence.POSSIBLE
-    if first.place.on_accelerator and second.place.on_accelerator:
-        return Place.ACCELERATOR, sure
+    if first.place not in _NOT_ALWAYS and second.place not in _NOT_ALWAYS:
+        return Place.ACCELERATOR, sure  # `mps` on one path is the accelerator of another machine
     return Place.EITHER, sure
+
+
+def _device_named(value: Value) -> Place | None:
+    """The place of a string that names a device, as far as that is known; None if it names none."""
+    if value.place is not Place.UNKNOWN:
+        return value.place
+    if not isinstance(value.const, str):
+        return None
+    name = value.const.partition(":")[0]
+    return place_of_name(name) if name in _DEVICES else None
+
+
+def _device_of_either(first: Value, second: Value) -> Place | None:
+    """The place of two strings that name devices: `cuda` or `cpu`, as the case may be, is the accelerator if any."""
+    one = _device_named(first)
+    two = None if one is None else _device_named(second)
+    if one is None or two is None:
+        return None
+    return one if one is two else Place.ACCELERATOR
+
+
+_DEVICES = frozenset(("cuda", "hip", "cpu", "mps", "xpu", "npu", "hpu", "mlu", "musa"))
 
 
 def _join_placed(first: Value, second: Value) -> Value:
     place, sure = _join_place(first, second)
+    if first.kind is Kind.DEVICE and place is Place.EITHER:  # the accelerator, if there is one
+        place, sure = Place.ACCELERATOR, min(sure, Confidence.LIKELY)
     certainty = min(first.certainty, second.certainty)
     if (
         first.place is place
@@ -225,6 +265,8 @@ def item_value(container: Value, index: int | str | None) -> Value:
     if kind is Kind.NDARRAY:
         return container.replace(rank=container.rank - 1) if container.rank else container
     origin = element_origin(container.origin, index)
+    if kind is Kind.UNKNOWN and container.place.on_accelerator:
+        return container.replace(origin=origin)
     return UNKNOWN if origin is None else Value(origin=origin)
 
 

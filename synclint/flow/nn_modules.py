@@ -7,7 +7,7 @@ import re
 from synclint.index.project import Project
 from synclint.index.records import Symbol
 
-_MODULE_NAME = re.compile(r"(?:Module|Model|Layer|PreTrainedModel|ForCausalLM|ForConditionalGeneration)$")
+_MODULE_NAME = re.compile(r"(?:Module|Model|Layer|PreTrainedModel|ForCausalLM|ForConditionalGeneration|Metric)$")
 
 
 def is_nn_module(project: Project, symbol: Symbol) -> bool:

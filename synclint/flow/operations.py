@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from synclint.facts import facts_for, may_be_reported
 from synclint.finding import Confidence
+from synclint.flow.conventions import is_device_interface
 from synclint.flow.lattice import UNKNOWN
 from synclint.flow.values import Keywords, Kind, Place, Value, Why
 
@@ -215,10 +216,24 @@ def emit_synchronize(frame: Frame, node: ast.Call, receiver: ast.expr) -> None:
     """``copy_event.synchronize()`` of something that only its name speaks of."""
     while isinstance(receiver, ast.Subscript):
         receiver = receiver.value
-    name = receiver.attr if isinstance(receiver, ast.Attribute) else getattr(receiver, "id", "")
+    called = receiver.func if isinstance(receiver, ast.Call) else receiver
+    name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+    if is_device_interface(name) or _is_looked_up(receiver):
+        frame.emit("torch.cuda.synchronize", node, {}, {}, limit=Confidence.LIKELY)
+        return
     for pattern, kind in ((_STREAM_NAME, "Stream"), (_EVENT_NAME, "Event")):
         if pattern.search(name):
             frame.emit(f"torch.cuda.{kind}.synchronize", node, {}, {}, limit=Confidence.LIKELY)
+
+
+def _is_looked_up(node: ast.expr) -> bool:
+    """``getattr(torch, device_type)``."""
+    return (
+        isinstance(node, ast.Call)
+        and getattr(node.func, "id", "") == "getattr"
+        and bool(node.args)
+        and getattr(node.args[0], "id", "") == "torch"
+    )
 
 
 # Numbers

@@ -16,9 +16,11 @@ from synclint.flow.conventions import (
     is_preprocessing,
     named_value,
     names_batch,
+    names_computed,
     names_grid,
     names_host_memory,
     names_host_value,
+    names_kernel_argument,
     names_tensor,
 )
 from synclint.flow.lattice import DISAGREED, LIKELY_HOST, UNKNOWN
@@ -183,7 +185,8 @@ def by_convention(frame: Frame, parameter: ast.arg, default: ast.expr | None, no
             return UNKNOWN
         if names_batch(name) and is_preprocessing(node.name):
             return _loaded(name, node)
-        if (names_tensor(name) or names_grid(name)) and frame.in_model_code:
+        in_model = frame.in_model_code and (names_tensor(name) or names_grid(name))
+        if in_model or names_kernel_argument(name):
             return _placed(frame, name, Value(Kind.TENSOR, certainty=Confidence.LIKELY), node)
         if node.name == "forward" and frame.owner and frame.module.is_module_like(frame.owner):
             return _placed(frame, name, Value(Kind.TENSOR, certainty=Confidence.POSSIBLE), node)
@@ -246,7 +249,8 @@ def _placed(frame: Frame, name: str, value: Value, node: FunctionNode) -> Value:
     if frame.in_model_code:
         text = f"parameter `{name}` of `{qualname}`: on the accelerator by convention of model code"
         return value.replace(place=Place.ACCELERATOR, sure=Confidence.LIKELY, why=Why(line, text))
-    if is_host_side(frame.module.path, frame.owner_name, node.name):
+    prepares = is_host_side(frame.module.path, frame.owner_name, node.name)
+    if prepares and not names_computed(name):
         text = f"parameter `{name}` is a tensor, in host memory as far as this preprocessing code is concerned"
         return value.replace(place=Place.ACCELERATOR, sure=Confidence.POSSIBLE, why=Why(line, text))
     text = f"parameter `{name}` of `{qualname}` is a tensor: on the accelerator by convention"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from synclint.finding import Confidence
+from synclint.flow.conventions import names_device
 from synclint.flow.values import Kind, Place, Value
 
 CPU_DEVICE = Value(Kind.DEVICE, Place.CPU)
@@ -37,6 +38,8 @@ def as_device(value: Value) -> Value | None:
         if value.place is not Place.UNKNOWN:  # an f-string such as f"cuda:{rank}"
             return Value(Kind.DEVICE, value.place, sure=value.sure, why=value.why)
         return Value(Kind.DEVICE, Place.UNKNOWN)
+    if value.kind is Kind.EXTERNAL and names_device(value.ref.rpartition(".")[2]):
+        return LIKELY_ACCELERATOR  # `from utils import device_type`
     return None
 
 

@@ -38,6 +38,11 @@ class Scope:
         return region.heat if region.heat is Heat.HOT else min(self.heat, region.heat)
 
     @property
+    def name(self) -> str:
+        """The function's own name; empty for the module."""
+        return self.qualname.rpartition(".")[2]
+
+    @property
     def outermost(self) -> Scope:
         """The function, class or module that this is nested in."""
         scope = self

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from synclint.finding import Confidence
 from synclint.flow import regions
 from synclint.flow.annotations import annotated
 from synclint.flow.dispatch import EXECUTE
-from synclint.flow.expressions import binary, bind_target, truth
+from synclint.flow.expressions import binary, bind_target, put_into_mapping, truth
 from synclint.flow.frame import Environment, Frame, merge_into
 from synclint.flow.guards import branches, moved_once
 from synclint.flow.iteration import read_elements
@@ -19,7 +20,7 @@ from synclint.flow.places import as_device
 from synclint.flow.refine import narrow, refine
 from synclint.flow.regions import innermost
 from synclint.flow.scopes import run_nested
-from synclint.flow.values import Kind, Value
+from synclint.flow.values import Kind, Place, Value
 from synclint.index.build import FUNCTION
 from synclint.index.names import dotted_name, imported_names
 
@@ -129,6 +130,8 @@ def _if(frame: Frame, node: ast.If) -> None:
         and ends[0].get(name) is when_true.get(name, before.get(name))
         and ends[1].get(name) is when_false.get(name, before.get(name))
     ]
+    if len(ends) == 2:
+        _make_tensors(node.test, ends, (when_true, when_false))
     frame.merge(ends)
     for name in untouched:
         if name in before:
@@ -136,6 +139,25 @@ def _if(frame: Frame, node: ast.If) -> None:
         else:
             frame.env.pop(name, None)
     frame.region = innermost(frame.region, found.after)
+
+
+def _make_tensors(test: ast.expr, ends: Sequence[Environment], starts: Sequence[Mapping[str, Value]]) -> None:
+    """``if isinstance(x, list): x = torch.tensor(x, device=...)``, or vice versa: afterwards it is a tensor."""
+    while isinstance(test, ast.UnaryOp):
+        test = test.operand
+    if not (isinstance(test, ast.Call) and getattr(test.func, "id", "") == "isinstance" and test.args):
+        return
+    name = dotted_name(test.args[0])
+    for one, other in ((0, 1), (1, 0)):
+        made, left = ends[one].get(name or ""), ends[other].get(name or "")
+        if name is None or made is None or left is None or made is starts[one].get(name) or made is left:
+            continue
+        unplaced = left.kind is not Kind.TENSOR or left.confidence is Confidence.POSSIBLE
+        if made.kind is Kind.TENSOR and made.place.on_accelerator and unplaced and left.place is not Place.CPU:
+            likely = Confidence.LIKELY
+            certainty, sure = min(made.certainty, likely), min(made.sure, likely)
+            ends[other][name] = made.replace(certainty=certainty, sure=sure, fresh=False)
+            return
 
 
 def _loop(frame: Frame, start: Callable[[], None], body: Sequence[ast.stmt], node: ast.stmt) -> list[Environment]:
@@ -183,7 +205,13 @@ def _for(frame: Frame, node: ast.For | ast.AsyncFor) -> None:
     element = element_value(iterable)
     sites = set(frame.sites)
     outer, frame.region = frame.region, innermost(frame.region, frame.module.loops.region(node))
+    keys, later = frame.keys, frame.later
+    frame.keys = keys | {part.id for part in ast.walk(node.target) if isinstance(part, ast.Name)}
+    frame.later = {}
     leaving = _loop(frame, lambda: bind_target(frame, node.target, element), node.body, node)
+    for name, value in frame.later.items():
+        put_into_mapping(frame, name, value)
+    frame.keys, frame.later = keys, later
     frame.region = outer
     frame.statement = node
     read_elements(frame, node.iter, node.target, sites)

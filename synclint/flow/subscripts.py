@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from synclint.finding import Confidence
-from synclint.flow.conventions import names_mask, names_one_dimension, names_positions
+from synclint.flow.conventions import names_mask, names_one_dimension, names_positions, names_several
 from synclint.flow.frame import is_host_data
 from synclint.flow.lattice import SLICE
 from synclint.flow.operations import read_number
@@ -90,7 +90,7 @@ def read_subscript(frame: Frame, tensor: Value, index: Value, node: ast.Subscrip
 
 def write_subscript(frame: Frame, tensor: Value, index: Value, value: Value, node: ast.Subscript) -> None:
     """``tensor[index] = value``: its sites."""
-    parts = _parts(tensor, index, node)
+    parts = [_position(part, tensor) for part in _parts(tensor, index, node)]
     selecting = [part for part in parts if part.selects]
     for part in parts:
         if part.is_number:
@@ -140,12 +140,33 @@ def _beside(node: ast.expr, value: Value, tensor: Value) -> Value:
         is_mask = value.dtype is Dtype.BOOL and value.place is Place.UNKNOWN
     else:
         unknown = value.kind in (Kind.UNKNOWN, Kind.HOST) and value.const is None
-        is_mask = unknown and (_compares(node) or (value.kind is Kind.UNKNOWN and names_mask(_name_of(node))))
+        is_mask = unknown and (
+            _compares(node)
+            or (value.kind is Kind.UNKNOWN and (value.dtype is Dtype.BOOL or names_mask(_name_of(node))))
+        )
     if not is_mask:
         return value
     likely = Confidence.LIKELY
     sure = min(tensor.sure, likely)
     return Value(Kind.TENSOR, tensor.place, certainty=likely, sure=sure, dtype=Dtype.BOOL, why=value.why or tensor.why)
+
+
+def _position(part: Part, tensor: Value) -> Part:
+    """An index that is assigned to, in the light of its name where nothing is known of it.
+
+    Of a tensor of one dimension it is a number, if not several; of others several at most tell anything: a list and a
+    tensor of positions both wait, where a number is assigned, and a single number does not.
+    """
+    value = part.value
+    if value.kind is not Kind.UNKNOWN or part.is_slice or not names_positions(_name_of(part.node)):
+        return part
+    likely = Confidence.LIKELY
+    if names_several(_name_of(part.node)):
+        sure = min(tensor.sure, likely)
+        value = Value(Kind.TENSOR, tensor.place, certainty=likely, sure=sure, dtype=Dtype.INT, why=tensor.why)
+    elif tensor.rank == 1:
+        value = Value(Kind.HOST, certainty=likely)
+    return Part(part.node, value)
 
 
 def _compares(node: ast.expr) -> bool:
@@ -171,6 +192,8 @@ def _name_of(node: ast.expr) -> str:
         if isinstance(node, ast.UnaryOp):
             node = node.operand
         elif isinstance(node, ast.Subscript):
+            if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
+                return node.slice.value
             node = node.value
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _RESHAPES:
             node = node.func.value

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from synclint.facts import method
 from synclint.finding import Confidence
 from synclint.flow.construct import LEGACY, emit_host_data
-from synclint.flow.conventions import is_in_and_out, names_module
+from synclint.flow.conventions import is_in_and_out, is_mover, names_batch, names_module
 from synclint.flow.lattice import UNKNOWN
 from synclint.flow.operations import boolean, emit_operation, read_sizes
 from synclint.flow.places import CUDA_DEVICE, as_device
@@ -78,12 +78,15 @@ def _move(
     if device is None:
         frame.suspect_index(tensor, *arguments)
         return changed.replace(fresh=tensor.fresh, dense=tensor.dense)
-    if device.place is Place.CPU and device.sure is Confidence.CERTAIN and tensor.place is Place.UNKNOWN:
+    if device.place is Place.CPU is tensor.place and device.sure is not Confidence.CERTAIN and _joins_another(node):
+        # Nobody copies from the host to the host: the part of the batch that was asked for its device has been moved.
+        device = device.replace(place=Place.ACCELERATOR, sure=Confidence.LIKELY)
+    untold = tensor.place is Place.UNKNOWN or _guessed(tensor)
+    if device.place is Place.CPU and device.sure is Confidence.CERTAIN and untold:
         tensor = _sent_to_host(frame, nodes.get("self"), tensor)
     sent = device.place.on_accelerator and device.sure is not Confidence.POSSIBLE
-    in_module = frame.owner is not None and frame.module.is_module_like(frame.owner)  # whose results are on the device
-    if sent and tensor.place is Place.UNKNOWN and not in_module and _puts_together(nodes.get("self")):
-        tensor = _sent_to_device(node, tensor)
+    if sent:
+        tensor = _before_it_is_sent(frame, node, nodes.get("self"), tensor)
     if tensor.place is Place.CPU and tensor.certainty is Confidence.POSSIBLE:
         tensor = tensor.replace(certainty=Confidence.LIKELY)  # named for host memory, and sent to a device
     frame.emit(
@@ -113,6 +116,18 @@ def _move(
         optional=False,
         why=Why(node.lineno, text, device.why or tensor.why),
     )
+
+
+def _joins_another(call: ast.Call) -> bool:
+    """``batch["a"].to(batch["b"].device)``."""
+    named = [keyword.value for keyword in call.keywords if keyword.arg == "device"]
+    node = next(iter(named or call.args), None)
+    if not (isinstance(node, ast.Attribute) and node.attr == "device" and isinstance(call.func, ast.Attribute)):
+        return False
+    moved, asked = call.func.value, node.value
+    if not (isinstance(moved, ast.Subscript) and isinstance(asked, ast.Subscript)):
+        return False
+    return dotted_name(moved.value) == dotted_name(asked.value) is not None
 
 
 def _sent_to_host(frame: Frame, node: ast.expr | None, tensor: Value) -> Value:
@@ -155,11 +170,29 @@ def _puts_together(node: ast.expr | None) -> bool:
     return isinstance(node, ast.Call) and dotted_name(node.func) in ("torch.stack", "torch.cat", "torch.concat")
 
 
-def _sent_to_device(node: ast.Call, tensor: Value) -> Value:
-    """What is put together out of pieces of which nothing is known, and sent to the accelerator at once: in host memory
-    until then."""
-    why = Why(node.lineno, "put together and sent to the accelerator: in host memory until then, most likely")
-    return tensor.replace(place=Place.CPU, sure=Confidence.LIKELY, why=why)
+def _before_it_is_sent(frame: Frame, call: ast.Call, node: ast.expr | None, tensor: Value) -> Value:
+    """Where a tensor was before it is sent to the accelerator, where inference does not know."""
+    known = tensor.place is not Place.UNKNOWN and tensor.sure is Confidence.CERTAIN
+    if known or tensor.place is Place.CPU:
+        return tensor
+    name = _last_name(node)
+    in_module = frame.owner is not None and frame.module.is_module_like(frame.owner)  # whose results are on the device
+    if tensor.place is Place.UNKNOWN and not in_module and _puts_together(node):
+        text = "put together and sent to the accelerator"
+    elif is_mover(frame.scope.outermost.name) and (names_batch(name) or not names_module(name)):
+        text = f"`{frame.scope.outermost.name}` is there to send it to the accelerator"
+    elif _guessed(tensor):
+        text = "a tensor, whatever else it might have been, that is sent to the accelerator"
+    else:
+        return tensor
+    why = Why(call.lineno, f"{text}: in host memory until then, most likely")
+    certainty = max(tensor.certainty, Confidence.LIKELY)
+    return tensor.replace(place=Place.CPU, sure=Confidence.LIKELY, certainty=certainty, why=why)
+
+
+def _guessed(tensor: Value) -> bool:
+    """Whether a test of its type alone says that it is a tensor (see ``refine``)."""
+    return tensor.place is Place.ACCELERATOR and tensor.sure is Confidence.POSSIBLE and tensor.why is None
 
 
 def _destination(

@@ -62,12 +62,16 @@ def apply_result(
     if out is not None and out.kind is Kind.TENSOR:
         return out.replace(fresh=False)
     extra = arguments[1:] if receiver is not None else arguments
+    if result.variant == "numbers" and next(_tensors(arguments, keywords), None) is None:
+        return HOST
     variant = _variant(result, extra, keywords, receiver is not None)
     if variant == "host":
         return HOST
     tensor = _tensor(frame, result, arguments, keywords, node, receiver is not None)
     if variant == "tensors" and isinstance(node, ast.Call) and _called(node) in ("nonzero", "where"):
         tensor = tensor.replace(rank=1, dtype=Dtype.INT)  # one index tensor for each dimension
+    if returns == "mapping":  # a device without its keyword is not looked at
+        return Value(Kind.MAPPING, element=tensor.replace(fresh=False)) if len(extra) < 2 else UNKNOWN
     if returns == "tensors" or variant == "tensors":
         return Value(Kind.SEQUENCE, element=tensor.replace(fresh=result.alias == "fresh"))
     return tensor
@@ -132,6 +136,11 @@ def _tensor(
         pinned = _flag(keywords.get("pin_memory"), False)
     else:
         source = first if rule == "first" else combine(_tensors(arguments, keywords))
+        subject = arguments[0] if arguments else None
+        unknown = subject is not None and subject.kind is Kind.UNKNOWN and subject.place is not Place.CPU
+        if source is None and unknown and frame.in_model_code:
+            place, sure = Place.ACCELERATOR, Confidence.LIKELY
+            why = Why(node.lineno, "computed by model code: on the accelerator by convention")
         if source is not None:
             place, sure, certainty, why, origin = (
                 source.place, source.sure, source.certainty, source.why, source.origin,

@@ -12,6 +12,10 @@ from synclint.index.records import ClassRecord, FunctionRecord, ModuleRecord
 FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
+#: Methods that make an attribute of the name that they are given first.
+_NAMING = frozenset(("register_buffer", "register_parameter", "add_module", "register_module", "add_state"))
+
+
 def build(path: str, tree: ast.Module, name: str = "") -> ModuleRecord:
     """The record of one file, the module ``name``. Conditional definitions and imports count; the last one wins."""
     record = ModuleRecord(path, name)
@@ -152,7 +156,7 @@ def _self_attributes(method: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str
             call = statement.value
             if (
                 isinstance(call.func, ast.Attribute)
-                and call.func.attr in ("register_buffer", "register_parameter", "add_module", "register_module")
+                and call.func.attr in _NAMING
                 and call.args
                 and isinstance(call.args[0], ast.Constant)
                 and isinstance(call.args[0].value, str)
