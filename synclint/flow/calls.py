@@ -192,8 +192,11 @@ def _external(frame: Frame, node: ast.Call, dotted: str, arguments: Sequence[Val
         return construct_device(arguments, keywords)
     if dotted == "torch.cuda.current_device":
         return _CUDA_INDEX
-    if dotted.startswith("math.") and arguments and arguments[0].kind is Kind.TENSOR:
-        frame.emit("float(Tensor)", node, {"self": arguments[0]}, {"self": node.args[0]})
+    if dotted.startswith("math.") and arguments:
+        if arguments[0].kind is Kind.TENSOR:
+            frame.emit("float(Tensor)", node, {"self": arguments[0]}, {"self": node.args[0]})
+        else:
+            frame.suspect(arguments[0])
     if dotted == "torch.from_numpy":
         return Value(
             Kind.TENSOR,
