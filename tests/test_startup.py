@@ -97,7 +97,7 @@ def test_a_clean_file_needs_nothing_to_judge_with(project: Path) -> None:
     loaded = modules_after(project, "clean.py")
     assert {name.rpartition(".")[2] for name in loaded if name.startswith("synclint.rules.")} >= {"scalar_read"}
     analyses = {name for name in loaded if name.startswith("synclint.lint.")}
-    assert analyses == {f"synclint.lint.{name}" for name in ("context", "engine", "file", "packages", "rule")}
+    assert analyses == {f"synclint.lint.{name}" for name in ("context", "engine", "packages", "rule")}
     assert "synclint.flow.barriers" not in loaded  # asked where a fix is made
 
 
