@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from synclint.facts import attribute as attribute_fact
 from synclint.finding import Confidence
-from synclint.flow.conventions import named_value, names_answer, names_tensor
+from synclint.flow.conventions import is_after_transfer, named_value, names_answer, names_tensor
 from synclint.flow.lattice import HOST, OBJECT, UNKNOWN
 from synclint.flow.origins import attribute_of as attribute_origin
 from synclint.flow.tensors import apply_result
@@ -95,7 +95,7 @@ def _unknown_attribute(frame: Frame, name: str, node: ast.Attribute) -> Value:
     known = named_value(name, node.lineno)
     if known is not None:
         return known.replace(sure=Confidence.POSSIBLE) if name == "device" and frame.prepares_inputs else known
-    if names_answer(name):
+    if names_answer(name) and not is_after_transfer(frame.owner_name, frame.scope.qualname):
         why = Why(node.lineno, f"`.{name}` is what a model has computed: on the accelerator by convention")
         return Value(Kind.TENSOR, Place.ACCELERATOR, certainty=Confidence.LIKELY, sure=Confidence.LIKELY, why=why)
     if names_tensor(name):
