@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 import os
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from synclint.config import root_of
 from synclint.discover import DEFAULT_EXCLUDE
 
 FOLDER = ".synclint_cache"
-STORE = "project.db"
-_JOURNAL = f"{STORE}-journal"
+_STORES = "project-*.db"
 _IGNORED = ".gitignore"
+_UNUSED = 7 * 24 * 3600  # seconds after which the store of another version is taken to be of no use
+
+
+def store_of(folder: Path, version: str) -> Path:
+    """Where a version of synclint keeps what it learns. Versions do not share a file: several may run at once."""
+    store = folder / _STORES.replace("*", version[:16])
+    if not store.exists():
+        for other in stores(folder):
+            with suppress(OSError):
+                if time.time() - other.stat().st_mtime > _UNUSED:
+                    other.unlink()
+    return store
+
+
+def stores(folder: Path | str) -> list[Path]:
+    """The stores in a folder."""
+    return sorted(Path(folder).glob(_STORES))
 
 
 def make(root: str) -> Path:
@@ -38,14 +56,15 @@ def find(path: str) -> list[str]:
 
 def is_ours(folder: str) -> bool:
     """Whether synclint made this folder: it is a real one and holds a store."""
-    return not os.path.islink(folder) and os.path.isfile(os.path.join(folder, STORE))
+    return not os.path.islink(folder) and any(map(os.path.isfile, stores(folder)))
 
 
 def remove(folder: str) -> list[str]:
     """Removes what synclint keeps in a folder that is its own, then the folder; what else is in it stays, and is
     returned. Raises OSError."""
-    others = sorted(set(os.listdir(folder)) - {STORE, _JOURNAL, _IGNORED})
-    for name in (_JOURNAL, STORE) if others else (_JOURNAL, _IGNORED, STORE):
+    ours = [name for store in stores(folder) for name in (f"{store.name}-journal", store.name)]
+    others = sorted(set(os.listdir(folder)) - {*ours, _IGNORED})
+    for name in ours if others else (_IGNORED, *ours):
         if os.path.lexists(os.path.join(folder, name)):
             os.remove(os.path.join(folder, name))
     if not others:

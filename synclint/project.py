@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from synclint import cache as cache_folder
@@ -19,7 +20,6 @@ from synclint.version import version
 if TYPE_CHECKING:
     import tempfile
     from collections.abc import Iterable
-    from pathlib import Path
 
     from synclint.config import Settings
     from synclint.flow.link import InProject
@@ -66,13 +66,13 @@ class ProjectFiles:
     def _open(self, cache: bool) -> Store:
         if cache:
             try:
-                return Store(cache_folder.make(self.root) / cache_folder.STORE, version())
+                return Store(cache_folder.store_of(cache_folder.make(self.root), version()), version())
             except (OSError, sqlite3.Error):
                 pass  # a folder that cannot be written, or is full: do without
         import tempfile
 
         self._temporary = tempfile.TemporaryDirectory(prefix="synclint-")
-        return Store(os.path.join(self._temporary.name, cache_folder.STORE), version())
+        return Store(cache_folder.store_of(Path(self._temporary.name), version()), version())
 
     def answers(self, rules: Iterable[Rule]) -> Answers:
         """What earlier runs have found in the project as it is now."""

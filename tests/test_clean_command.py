@@ -31,10 +31,16 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
+def store(folder: Path) -> Path:
+    """The store in a folder."""
+    [found] = cache.stores(folder)
+    return found
+
+
 def kept(root: Path) -> Path:
     """The folder that a run keeps."""
     main(["check", "--exit-zero", str(root)])
-    assert (root / cache.FOLDER / cache.STORE).is_file()
+    assert store(root / cache.FOLDER).is_file()
     return root / cache.FOLDER
 
 
@@ -117,14 +123,15 @@ def test_a_link_is_left_alone(project: Path, tmp_path: Path) -> None:
     elsewhere = kept(project).rename(tmp_path / "elsewhere")
     (project / cache.FOLDER).symlink_to(elsewhere)
     assert main(["clean"]) == 0
-    assert (elsewhere / cache.STORE).is_file()
+    assert store(elsewhere).is_file()
     assert (project / cache.FOLDER).is_symlink()
 
 
 def test_a_damaged_store_goes_too(project: Path) -> None:
     folder = kept(project)
-    (folder / cache.STORE).write_bytes(b"no database")
-    (folder / f"{cache.STORE}-journal").touch()
+    damaged = store(folder)
+    damaged.write_bytes(b"no database")
+    damaged.with_name(f"{damaged.name}-journal").touch()
     assert main(["clean"]) == 0
     assert not folder.exists()
 

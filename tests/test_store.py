@@ -14,6 +14,7 @@ import pytest
 from projects import lint, write
 
 import synclint.version
+from synclint import cache
 from synclint.flow.pickled import dump, load
 from synclint.index.records import ModuleRecord
 from synclint.index.store import Entry, Known, Stamp, Store
@@ -100,6 +101,11 @@ def test_processes_write_at_once(tmp_path: Path) -> None:
     assert len(store.files()) == len(store.callers("f")) == 80
 
 
+def store_in(root: Path) -> Path:
+    """Where this synclint keeps what it learns of a project."""
+    return cache.store_of(root / cache.FOLDER, synclint.version.version())
+
+
 def damage(path: Path, where: Callable[[int], range]) -> None:
     data = bytearray(path.read_bytes())
     for at in where(len(data)):
@@ -122,7 +128,7 @@ def damage(path: Path, where: Callable[[int], range]) -> None:
 def test_a_damaged_database_changes_no_finding(tmp_path: Path, where: Callable[[int], range]) -> None:
     write(tmp_path, FILES)
     assert lines(tmp_path) == EXPECTED
-    damage(tmp_path / ".synclint_cache" / "project.db", where)
+    damage(store_in(tmp_path), where)
     forget_answers(tmp_path)
     assert lines(tmp_path) == EXPECTED
     assert lines(tmp_path) == EXPECTED
@@ -137,9 +143,9 @@ def forget_answers(root: Path) -> None:
 def test_no_database_at_all(tmp_path: Path) -> None:
     write(tmp_path, FILES)
     (tmp_path / ".synclint_cache").mkdir()
-    (tmp_path / ".synclint_cache" / "project.db").write_bytes(b"this is no database, whatever it is called" * 100)
+    store_in(tmp_path).write_bytes(b"this is no database, whatever it is called" * 100)
     assert lines(tmp_path) == EXPECTED
-    (tmp_path / ".synclint_cache" / "project.db").write_bytes(b"")
+    store_in(tmp_path).write_bytes(b"")
     assert lines(tmp_path) == EXPECTED
 
 
@@ -148,7 +154,7 @@ def test_no_database_at_all(tmp_path: Path) -> None:
 def test_a_damaged_entry_is_read_again(tmp_path: Path, column: str, damaged: bytes) -> None:
     write(tmp_path, FILES)
     assert lines(tmp_path) == EXPECTED
-    connection = sqlite3.connect(tmp_path / ".synclint_cache" / "project.db")
+    connection = sqlite3.connect(store_in(tmp_path))
     if column == "heats":
         connection.execute("UPDATE heats SET heats = ?", (damaged,))
     else:
@@ -231,3 +237,19 @@ def test_the_version_tells_the_release_of_python(monkeypatch: pytest.MonkeyPatch
     before = version()
     monkeypatch.setattr(sys, "version_info", (3, 99, 0))
     assert version() != before
+
+
+def test_versions_that_run_at_once_do_not_share_a_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, FILES)
+    folder = tmp_path / cache.FOLDER
+    other = ["a" * 32, "b" * 32]
+    for version in other:
+        monkeypatch.setattr("synclint.project.version", lambda version=version: version)
+        monkeypatch.setattr("synclint.linking.version", lambda version=version: version)
+        assert lines(tmp_path) == EXPECTED
+    assert [store.name for store in cache.stores(folder)] == [f"project-{version[:16]}.db" for version in other]
+    long_ago = store_in(tmp_path).parent / f"project-{other[0][:16]}.db"
+    os.utime(long_ago, (0, 0))
+    monkeypatch.undo()
+    assert lines(tmp_path) == EXPECTED
+    assert sorted(cache.stores(folder)) == sorted([folder / f"project-{other[1][:16]}.db", store_in(tmp_path)])
