@@ -178,10 +178,10 @@ class ProspectingFrame(Frame):
             return
         seen = self.seen
         self.suspect(*operands.values())
-        seen.numbers |= any(map(is_open, operands.values()))
-        some = any(map(is_open, operands.values()))
+        some_open = any(map(is_open, operands.values()))
+        seen.numbers |= some_open
         for fact, confidence in self.holding(operation, operands, flags or {}, limit):
-            if some:  # what is found out may make it as sure as anything
+            if some_open:  # what is found out may make it as sure as anything
                 confidence = Confidence.CERTAIN
             seen.facts[fact.id] = max(confidence, seen.facts.get(fact.id, confidence))
 
