@@ -566,6 +566,8 @@ REGIONS = {
     "a level": ("if logger.level <= 10:\n    READ", "cold", "where the level of logging asks for it"),
     "verbose": ("if self.verbose and x:\n    READ", "cold", "only runs where `verbose` is set"),
     "an export": ("if torch.onnx.is_in_onnx_export():\n    READ", "cold", "while the model is traced or exported"),
+    "another platform": ("if platform.is_xpu():\n    READ", "cold", "only runs where `is_xpu` holds, not on CUDA"),
+    "no other platform": ("if not platform.is_xpu():\n    READ", "hot", "runs for every step"),
     "no tracing": ("if not torch.jit.is_tracing():\n    READ", "hot", "runs for every step"),
     "not verbose": ("if not verbose:\n    READ", "hot", "runs for every step"),
     "an interval": ("if step % self.log_interval == 0:\n    READ", "cold", "runs once in `log_interval` steps"),

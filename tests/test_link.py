@@ -10,6 +10,30 @@ from projects import chain, lint, marked, places, split, write
 from synclint.finding import Confidence
 
 CASES = {
+    "a number that is called like a tensor is no index of a device": """
+        --- pkg/__init__.py
+        --- pkg/configuration.py
+        class Configuration:
+            max_position_embeddings = 1
+            def __init__(self, hidden_states=2):
+                self.hidden_states = hidden_states
+        --- pkg/base.py
+        import torch
+        from .configuration import Configuration
+        class Base(torch.nn.Module):
+            def __init__(self, config: Configuration):
+                super().__init__()
+                self.max_position_embeddings = config.max_position_embeddings
+        --- pkg/model.py
+        import torch
+        from .base import Base
+        class Model(Base):
+            def forward(self, x: torch.Tensor):
+                if x.shape[1] > self.max_position_embeddings:
+                    raise ValueError
+                if x.sum() > self.max_position_embeddings:  # waits
+                    raise ValueError
+        """,
     "lists are told apart by what is in them, whoever passes them first": """
         --- pkg/__init__.py
         --- pkg/use.py

@@ -17,6 +17,7 @@ from synclint.index.records import ClassRecord
 _VERBOSE = re.compile(r"(?:^|_)(?:verbose|verbosity|debug|debugging|profiling|is_debug)(?:_|$)|^(?:VERBOSE|DEBUG)$")
 _OCCASION = re.compile(r"^_?should_(?:save|log|evaluate|eval|profile|checkpoint)|^_?do_(?:log|profile|save)$")
 _EXPORTING = re.compile(r"(?:^|_)(?:in_onnx_export|is_(?:jit_)?tracing|is_scripting|is_(?:\w+_)?exporting)$")
+_ELSEWHERE = re.compile(r"(?:^|_)is_(?:torch_)?(?:cpu|xpu|tpu|hpu|npu|mps|mlu|musa|neuron|gaudi)(?:_available)?$")
 _COUNTER = re.compile(r"(?:^|_)(?:step|steps|iter|iters|iteration|iterations|epoch|idx|index|it|i|count|counter|tick)$")
 _INTERVAL = re.compile(r"log|print|save|eval|check|freq|interval|every|period|report|summary|display|plot|vis|dump")
 _RARE = 10  # once in as many steps is no longer each step
@@ -116,8 +117,11 @@ def _rare(test: ast.expr, negative: bool) -> tuple[Heat, str] | None:
         test = test.func
         if isinstance(test, ast.Attribute) and test.attr == "isEnabledFor":
             return Heat.COLD, _LOGGING
-    if _EXPORTING.search((dotted_name(test) or "").rpartition(".")[2]):
+    name = (dotted_name(test) or "").rpartition(".")[2]
+    if _EXPORTING.search(name):
         return Heat.COLD, "only runs while the model is traced or exported"
+    if _ELSEWHERE.search(name):
+        return Heat.COLD, f"only runs where `{name}` holds, not on CUDA"
     name = test.attr if isinstance(test, ast.Attribute) else test.id if isinstance(test, ast.Name) else ""
     if _VERBOSE.search(name):
         return Heat.COLD, f"only runs where `{name}` is set"

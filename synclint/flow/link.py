@@ -406,6 +406,9 @@ class Linker:
         kind = value.kind
         if kind is Kind.UNKNOWN:
             return found
+        guess = kind is Kind.TENSOR and value.certainty is Confidence.POSSIBLE
+        if guess and found.kind is Kind.HOST and not isinstance(found.const, str):
+            return found  # a number, which only its name made a tensor
         if kind is Kind.TENSOR or kind is Kind.DEVICE:
             placed = as_device(found) if found.kind is Kind.HOST else found
             if placed is None or placed.place is Place.UNKNOWN:
