@@ -13,10 +13,10 @@ CASES = {
     "a number that is called like a tensor is no index of a device": """
         --- pkg/__init__.py
         --- pkg/configuration.py
+        from dataclasses import dataclass
+        @dataclass
         class Configuration:
-            max_position_embeddings = 1
-            def __init__(self, hidden_states=2):
-                self.hidden_states = hidden_states
+            max_position_embeddings: int = 5000
         --- pkg/base.py
         import torch
         from .configuration import Configuration
