@@ -13,8 +13,7 @@ CASES = {
     "a number that is called like a tensor is no index of a device": """
         --- pkg/__init__.py
         --- pkg/configuration.py
-        from dataclasses import dataclass
-        @dataclass
+        import torch
         class Configuration:
             max_position_embeddings: int = 5000
         --- pkg/base.py
