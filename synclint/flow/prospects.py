@@ -8,15 +8,18 @@ decide on the accelerator, and if one of these values turns out to be a tensor, 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from synclint.facts import may_be_reported
+from synclint.facts import may_be_reported, method
 from synclint.finding import Confidence, Heat
+from synclint.flow.always import always_runs
 from synclint.flow.dispatch import EVALUATE
 from synclint.flow.frame import Frame
-from synclint.flow.origins import Attribute, Called, Element, Mixed, Origin
+from synclint.flow.origins import Attribute, Called, Element, Mixed, Origin, Passed
 from synclint.flow.values import Kind, Place, Value
+from synclint.flow.waiting import Handed, Wait
 from synclint.index.build import FUNCTION
 from synclint.index.records import Symbol
 
@@ -24,7 +27,12 @@ if TYPE_CHECKING:
     from synclint.flow.link import InProject
     from synclint.flow.module import ModuleFlow
     from synclint.flow.site import FunctionNode, Scope
+    from synclint.flow.summary import Call
 
+
+_LONGEST = 40
+_SURELY = {"certainty": Confidence.CERTAIN, "sure": Confidence.CERTAIN}
+_MARK = re.compile(r"#.*(?:synclint:\s*ignore|noqa:.*SYN\d)")
 
 #: Whether a class is an ``nn.Module``, and whether it has a ``forward``.
 Standing = tuple[bool, bool]
@@ -180,10 +188,86 @@ class ProspectingFrame(Frame):
         self.suspect(*operands.values())
         seen.numbers |= any(map(is_open, operands.values()))
         some = any(map(is_open, operands.values()))
+        if some:
+            self._waits(operation, node, operands, flags or {}, limit)
         for fact, confidence in self.holding(operation, operands, flags or {}, limit):
             if some:  # what is found out may make it as sure as anything
                 confidence = Confidence.CERTAIN
             seen.facts[fact.id] = max(confidence, seen.facts.get(fact.id, confidence))
+
+    def suspect_read(self, operation: str, node: ast.expr, value: Value) -> None:
+        self.suspect(value)
+        if self.recording and not self.allowed and not self.meant:
+            self._waits(operation, node, {"self": value}, {}, Confidence.CERTAIN)
+
+    def _waits(
+        self,
+        operation: str,
+        node: ast.expr,
+        operands: Mapping[str, Value],
+        flags: Mapping[str, bool | None],
+        limit: Confidence,
+    ) -> None:
+        """Notes the parameter that an operation waits for, if that is on the accelerator."""
+        for name, value in operands.items():
+            parameter = self._parameter_of(value)
+            if parameter is None or value.place is Place.CPU:
+                continue
+            there = value.replace(kind=Kind.TENSOR, place=Place.ACCELERATOR, optional=False, **_SURELY)
+            facts = self.holding(operation, {**operands, name: there}, flags, limit)
+            reads = any(fact.direction == "d2h" and sure is not Confidence.POSSIBLE for fact, sure in facts)
+            if reads and self._always(node, parameter):
+                self.module.waits.add(self.scope.qualname, parameter, Wait(node.lineno, _shown(node, operation), value))
+
+    def hand_on(self, node: ast.Call, call: Call) -> None:
+        if self.allowed or self.meant or self.returns:
+            return
+        function = self.module.function_called(call.target)
+        if function is None:
+            return
+        places = [*zip(self.module.positional(*function), call.arguments, strict=False), *call.keywords]
+        for name, value in places:
+            parameter = self._parameter_of(value)
+            if parameter is not None and value.place is not Place.CPU and self._always(node, parameter):
+                handed = Handed(node.lineno, function[0].qualname, name, value)
+                self.module.waits.add(self.scope.qualname, parameter, handed)
+
+    def _parameter_of(self, value: Value) -> str | None:
+        """The parameter of the function at hand that a value is a part or a view of, or computed from, if that is a
+        tensor."""
+        origin = value.origin
+        if origin is None or value.kind not in (Kind.TENSOR, Kind.UNKNOWN):
+            return None
+        while not isinstance(origin, Passed):
+            if isinstance(origin, Element):
+                origin = origin.of
+            elif isinstance(origin, Called) and isinstance(origin.target, Attribute):
+                result = method("Tensor", origin.target.name)
+                if result is None or result.returns != "tensor" or result.device != "first":
+                    return None
+                origin = origin.target.of
+            else:
+                return None
+        return origin.name if origin.function.qualname == self.scope.qualname else None
+
+    def _always(self, node: ast.expr, parameter: str) -> bool:
+        function = self.scope.node
+        if not isinstance(function, FUNCTION) or (self.region is not None and self.region.heat is Heat.COLD):
+            return False
+        return always_runs(function, self.statement, node, parameter) and not self._is_marked(node)
+
+    def _is_marked(self, node: ast.expr) -> bool:
+        """Whether a comment says that a wait is meant."""
+        source = self.module.source
+        lines = range(self.statement.lineno, (node.end_lineno or node.lineno) + 1)
+        above = source.line_text(lines.start - 1).strip() if lines.start > 1 else ""
+        return any(map(_MARK.search, (above if above.startswith("#") else "", *map(source.line_text, lines))))
+
+
+def _shown(node: ast.expr, operation: str) -> str:
+    text = ast.unparse(node)
+    shown = f"`{text}`" if len(text) <= _LONGEST else f"`{operation}`"
+    return f"the truth of {shown}" if operation == "truth(Tensor)" else shown
 
 
 def is_open(value: Value) -> bool:

@@ -106,14 +106,20 @@ def check_source(
     minimum = Confidence.POSSIBLE if suppressions else settings.confidence
     coldest = Heat.COLD if suppressions else settings.heat
     asked = None
+    calling: frozenset[str] = frozenset()
     if place is not None and place.digest == source.digest:
         from synclint.flow.prospects import worth_interpreting
+        from synclint.flow.waiting import callers_that_may_wait
 
         source.parsed_before = True
+        if "waiting-call" in claims:
+            calling = callers_that_may_wait(place, coldest)
         asked = worth_interpreting(place, claims, coldest, minimum)
-        if asked is not None and not asked:
-            return []
-    if not may_wait(source.data):
+        if asked is not None:
+            asked |= calling
+            if not asked:
+                return []
+    if not calling and not may_wait(source.data):
         if not source.parsed_before:
             source.check_syntax()  # a file that cannot be parsed is reported whatever is in it
         return []
