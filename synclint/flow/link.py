@@ -193,8 +193,7 @@ class Linker:
                 return Callee(method.symbol, True)
         value = self._origin(target, at)
         if value.kind is Kind.FUNCTION and isinstance(value.ref, Symbol):
-            bound = isinstance(target, Attribute) and "." in value.ref.qualname
-            return Callee(value.ref, bound and self._is_object(target, at, value.ref))
+            return Callee(value.ref, "." in value.ref.qualname and self._is_object(target, at, value.ref))
         if not isinstance(value.ref, Symbol):
             return None
         if value.kind is Kind.CLASS:
@@ -208,8 +207,8 @@ class Linker:
         return None
 
     def _is_object(self, target: Origin, at: _At, function: Symbol) -> bool:
-        """Whether ``of.name`` binds ``of``: an instance, or a class and a class method."""
-        if not isinstance(target, Attribute) or self._origin(target.of, at).kind is not Kind.CLASS:
+        """Whether ``of.name`` binds ``of``: an instance, or a class (as in any dotted name) and a class method."""
+        if isinstance(target, Attribute) and self._origin(target.of, at).kind is not Kind.CLASS:
             return True
         record = self.project.function_record(function)
         return record is not None and "classmethod" in record.decorators

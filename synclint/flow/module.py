@@ -417,7 +417,7 @@ class ModuleFlow:
         record = self._project.function_record(function)
         if record is None:
             return ()
-        bound = receiver is not None and (receiver.kind is not Kind.CLASS or "classmethod" in record.decorators)
+        bound = "classmethod" in record.decorators or (receiver is not None and receiver.kind is not Kind.CLASS)
         return record.parameters[1 if bound and record.has_receiver else 0 : record.positional]
 
     def call(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from synclint.finding import Confidence, Heat
 from synclint.flow.parameters import in_the_light_of_calls
+from synclint.flow.regions import Region, innermost
 from synclint.flow.values import Kind, Value, Why
 from synclint.index.records import Symbol
 
@@ -153,7 +154,7 @@ def emit_waiting_call(
         return
     module = frame.module
     waiting = module.waiting
-    if waiting is None or function.name not in waiting.names or module.heat.of(function) is Heat.COLD:
+    if waiting is None or function.name not in waiting.names:
         return
     plain = next((at for at, one in enumerate(node.args) if isinstance(one, ast.Starred)), len(node.args))
     names = module.positional(function, receiver)
@@ -167,7 +168,11 @@ def emit_waiting_call(
             continue
         step = Why(node.lineno, f"passed as `{name}` to `{function.name}`", value.why)
         waited = value.replace(why=_after(step, end))
+        outer = frame.region
+        if module.heat.of(function) is Heat.COLD:
+            frame.region = innermost(outer, Region(Heat.COLD, f"`{function.name}` does not run often", node.lineno))
         frame.emit(CALL, node, {"self": waited}, {"self": expression}, limit=Confidence.LIKELY)
+        frame.region = outer
         return
 
 
