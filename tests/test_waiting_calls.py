@@ -58,6 +58,9 @@ ALWAYS = {
     "where it is one of several": ("if torch.is_tensor(x) and x.sum() > 0:\n    pass", True),
     "where it is no number": ("if isinstance(x, (int, float)):\n    return x\nreturn x.item()", True),
     "where it is a number": ("if not isinstance(x, float):\n    return x\nreturn x.item()", False),
+    "where it is an array": ("if isinstance(x, np.ndarray):\n    return x\nreturn x.item()", True),
+    "where it is on the device": ("if x.is_cuda and not x.device.type == 'cpu':\n    x.item()", True),
+    "where it is in host memory": ("if x.device.type == 'cpu':\n    x.item()", False),
     "if it is a tensor, an expression": ("return x.item() if torch.is_tensor(x) else x", True),
 }
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _OWN_SCOPE = (*FUNCTION, ast.ClassDef, ast.Lambda)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-_NO_TENSORS = frozenset(("int", "float", "bool", "str", "complex", "list", "tuple", "dict", "set", "bytes"))
+_NO_TENSORS = frozenset(("int", "float", "bool", "str", "complex", "list", "tuple", "dict", "set", "bytes", "ndarray"))
 
 
 def always_runs(function: FunctionNode, statement: ast.stmt, node: ast.expr, parameter: str) -> bool:
@@ -101,22 +101,33 @@ def _outcome(test: ast.expr, parameter: str) -> bool | None:
         if decisive in outcomes:
             return decisive
         return None if None in outcomes else not decisive
-    if isinstance(test, ast.Compare) and len(test.ops) == 1 and _is(test.left, parameter):
-        other = test.comparators[0]
-        if isinstance(other, ast.Constant) and other.value is None and isinstance(test.ops[0], (ast.Is, ast.IsNot)):
-            return isinstance(test.ops[0], ast.IsNot)
-    if isinstance(test, ast.Call) and test.args and _is(test.args[0], parameter):
-        name = (dotted_name(test.func) or "").rpartition(".")[2]
-        if name == "is_tensor":
-            return True
-        if name == "isinstance" and len(test.args) == 2:
-            classes = test.args[1].elts if isinstance(test.args[1], ast.Tuple) else [test.args[1]]
-            names = [(dotted_name(one) or "").rpartition(".")[2] for one in classes]
-            if "Tensor" in names:
-                return True
-            return False if all(one in _NO_TENSORS for one in names) else None
+    if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.comparators[0], ast.Constant):
+        return _compared(test.left, test.ops[0], test.comparators[0].value, parameter)
+    if isinstance(test, ast.Call) and test.args and dotted_name(test.args[0]) == parameter:
+        return _asked(test, (dotted_name(test.func) or "").rpartition(".")[2])
+    return True if dotted_name(test) == f"{parameter}.is_cuda" else None
+
+
+def _compared(left: ast.expr, operator: ast.cmpop, right: object, parameter: str) -> bool | None:
+    """``x is not None``, ``x.device.type != "cpu"``."""
+    negative = isinstance(operator, (ast.IsNot, ast.NotEq))
+    if not negative and not isinstance(operator, (ast.Is, ast.Eq)):
+        return None
+    if right is None and dotted_name(left) == parameter:
+        return negative
+    if dotted_name(left) == f"{parameter}.device.type" and right in ("cpu", "cuda"):
+        return (right == "cuda") is not negative
     return None
 
 
-def _is(node: ast.expr, parameter: str) -> bool:
-    return isinstance(node, ast.Name) and node.id == parameter
+def _asked(test: ast.Call, name: str) -> bool | None:
+    """``isinstance(x, Tensor)``, ``torch.is_tensor(x)``."""
+    if name == "is_tensor":
+        return True
+    if name != "isinstance" or len(test.args) != 2:
+        return None
+    classes = test.args[1].elts if isinstance(test.args[1], ast.Tuple) else [test.args[1]]
+    names = [(dotted_name(one) or "").rpartition(".")[2] for one in classes]
+    if "Tensor" in names:
+        return True
+    return False if all(one in _NO_TENSORS for one in names) else None

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from synclint.flow.link import InProject, Linker
 
 _DEPTH = 3  # functions that hand a parameter on
-CALL = "call(Tensor)"
+
+#: The fact about calls, and the operation that it is about.
+WAITING_CALL = "waiting-call"
+_OPERATION = "call(Tensor)"
 
 
 class Wait(NamedTuple):
@@ -150,7 +153,7 @@ def emit_waiting_call(
     keywords: Mapping[str, Value],
 ) -> None:
     """The site of a call that passes a tensor on the accelerator to a function that waits for it."""
-    if not (any(map(_waits_for, arguments)) or any(map(_waits_for, keywords.values()))):
+    if not frame.recording or not (any(map(_waits_for, arguments)) or any(map(_waits_for, keywords.values()))):
         return
     module = frame.module
     waiting = module.waiting
@@ -171,7 +174,7 @@ def emit_waiting_call(
         outer = frame.region
         if module.heat.of(function) is Heat.COLD:
             frame.region = innermost(outer, Region(Heat.COLD, f"`{function.name}` does not run often", node.lineno))
-        frame.emit(CALL, node, {"self": waited}, {"self": expression}, limit=Confidence.LIKELY)
+        frame.emit(_OPERATION, node, {"self": waited}, {"self": expression}, limit=Confidence.LIKELY)
         frame.region = outer
         return
 

@@ -24,13 +24,15 @@ if TYPE_CHECKING:
     from synclint.source import Source
 
 # A file that waits has one of these: what moves or reads a tensor, or reduces one to what a condition can ask; what
-# gives a result whose size depends on values, or waits by name.
+# gives a result whose size depends on values, or waits by name; or makes a tensor on a device, which a function that gets
+# it may wait for.
 _OPERATION = re.compile(
     rb"\.(?:item|to|cuda|cpu|numpy|type|tolist|copy_|masked_scatter_|type_as|any|all|sum|max|min|numel|isinf|isnan"
     rb"|isfinite|eq|equal|unbind)\(|(?:tensor|Tensor|array|from_numpy)\("
     rb"|\b(?:int|float|bool|complex|sorted|min|max|any|all)\("
     rb"|(?:nonzero|argwhere|where|unique|unique_consecutive|bincount|histc|isin|to_sparse\w*|masked_select"
     rb"|repeat_interleave|index_put_|synchronize|empty_cache|allclose|equal|inverse|cholesky)\(|linalg\."
+    rb"|\bdevice="
 )
 # Or an assignment to a subscript; a subscript with more than one name in it.
 _SUBSCRIPT = re.compile(
@@ -106,20 +108,17 @@ def check_source(
     minimum = Confidence.POSSIBLE if suppressions else settings.confidence
     coldest = Heat.COLD if suppressions else settings.heat
     asked = None
-    calling: frozenset[str] = frozenset()
     if place is not None and place.digest == source.digest:
         from synclint.flow.prospects import worth_interpreting
-        from synclint.flow.waiting import callers_that_may_wait
+        from synclint.flow.waiting import WAITING_CALL, callers_that_may_wait
 
         source.parsed_before = True
-        if "waiting-call" in claims:
-            calling = callers_that_may_wait(place, coldest)
         asked = worth_interpreting(place, claims, coldest, minimum)
-        if asked is not None:
-            asked |= calling
-            if not asked:
-                return []
-    if not calling and not may_wait(source.data):
+        if asked is not None and WAITING_CALL in claims:
+            asked |= callers_that_may_wait(place, coldest)
+        if asked is not None and not asked:
+            return []
+    if not may_wait(source.data):
         if not source.parsed_before:
             source.check_syntax()  # a file that cannot be parsed is reported whatever is in it
         return []
