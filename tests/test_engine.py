@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 SUBSCRIPTS = {"getitem(Tensor)", "setitem(Tensor)", "assign(Tensor)"}
 
-# Not calls of their own: what needs a number out of a tensor, which the other words of the pattern stand for; subscripts;
-# calls of what a program defines.
+# Not calls of their own: what needs a number out of a tensor, which the other words of the pattern stand for;
+# subscripts; calls of what a program defines.
 READS = {"truth(Tensor)", "operator.index", "index(Tensor)", "iter(Tensor)", "in(Tensor)"}
 NOT_CALLS = {*READS, *SUBSCRIPTS, "call(Tensor)"}
 
