@@ -51,7 +51,6 @@ ALWAYS = {
     "as the first of `and`": ("return x.sum().item() and flag", True),
     "in a comprehension": ("return [x[i].item() for i in range(3)]", True),
     "in a comprehension with a condition": ("return [x[i].item() for i in range(3) if flag]", False),
-    "in a generator": ("yield x.item()", False),
     "where it is given": ("if x is not None:\n    x.item()", True),
     "where it is not given": ("if x is None:\n    return None\nx.item()", True),
     "where it is a tensor": ("if flag:\n    pass\nif isinstance(x, torch.Tensor):\n    x = x.item()", True),
@@ -111,6 +110,9 @@ def test_parameters_that_functions_wait_for() -> None:
         def allowed(x):
             with gpu_sync_allowed():
                 x.item()
+
+        def generates(x):
+            yield x.item()
 
         def meant(x):
             # synclint: ignore[SYN201] once

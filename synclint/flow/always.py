@@ -20,12 +20,8 @@ _NO_TENSORS = frozenset(("int", "float", "bool", "str", "complex", "list", "tupl
 
 def always_runs(function: FunctionNode, statement: ast.stmt, node: ast.expr, parameter: str) -> bool:
     """Whether a call of ``function`` with a tensor as ``parameter`` comes to ``node``, which ``statement`` evaluates
-    itself. A loop is taken to run at least once; a generator does not run when it is called."""
-    return (
-        _comes_to(function.body, statement, parameter)
-        and _evaluates(statement, node, parameter)
-        and not any(isinstance(part, (ast.Yield, ast.YieldFrom)) for part in ast.walk(function))
-    )
+    itself. A loop is taken to run at least once; a generator, to be gone through."""
+    return _comes_to(function.body, statement, parameter) and _evaluates(statement, node, parameter)
 
 
 def _comes_to(body: Sequence[ast.stmt], statement: ast.stmt, parameter: str) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from synclint.facts import may_be_reported, method
@@ -26,6 +27,7 @@ from synclint.index.records import Symbol
 if TYPE_CHECKING:
     from synclint.flow.link import InProject
     from synclint.flow.module import ModuleFlow
+    from synclint.flow.regions import Region
     from synclint.flow.site import FunctionNode, Scope
     from synclint.flow.summary import Call
 
@@ -216,21 +218,30 @@ class ProspectingFrame(Frame):
             there = value.replace(kind=Kind.TENSOR, place=Place.ACCELERATOR, optional=False, **_SURELY)
             facts = self.holding(operation, {**operands, name: there}, flags, limit)
             reads = any(fact.direction == "d2h" and sure is not Confidence.POSSIBLE for fact, sure in facts)
-            if reads and self._always(node, parameter):
+            if reads and self._always(node, parameter, self.statement, self.region):
                 self.module.waits.add(self.scope.qualname, parameter, Wait(node.lineno, _shown(node, operation), value))
 
     def hand_on(self, node: ast.Call, call: Call) -> None:
-        if self.allowed or self.meant or self.returns:
+        given = [(place, value) for place, value in enumerate(call.arguments) if value.origin is not None]
+        named = [(name, value) for name, value in call.keywords if value.origin is not None]
+        if not (given or named) or self.allowed or self.meant or self.returns:
             return
-        function = self.module.function_called(call.target)
-        if function is None:
+        called = self.module.function_called(call.target)
+        if called is None:
             return
-        places = [*zip(self.module.positional(*function), call.arguments, strict=False), *call.keywords]
-        for name, value in places:
+        names = self.module.positional(*called)
+        for name, value in [*((names[at], value) for at, value in given if at < len(names)), *named]:
             parameter = self._parameter_of(value)
-            if parameter is not None and value.place is not Place.CPU and self._always(node, parameter):
-                handed = Handed(node.lineno, function[0].qualname, name, value)
-                self.module.waits.add(self.scope.qualname, parameter, handed)
+            if parameter is not None and value.place is not Place.CPU:
+                handed = Handed(node.lineno, called[0].qualname, name, value)
+                runs = partial(self._always, node, parameter, self.statement, self.region)
+                self.module.waits.hand_on(self.scope.qualname, parameter, handed, runs)
+
+    def run_function(self, node: FunctionNode) -> Value:
+        result = super().run_function(node)
+        if self.generator:  # which does not run when it is called
+            self.module.waits.forget(self.scope.qualname)
+        return result
 
     def _parameter_of(self, value: Value) -> str | None:
         """The parameter of the function at hand that a value is a part or a view of, or computed from, if that is a
@@ -250,16 +261,16 @@ class ProspectingFrame(Frame):
                 return None
         return origin.name if origin.function.qualname == self.scope.qualname else None
 
-    def _always(self, node: ast.expr, parameter: str) -> bool:
+    def _always(self, node: ast.expr, parameter: str, statement: ast.stmt, region: Region | None) -> bool:
+        """Whether an expression is evaluated in every call with a tensor, and no comment says that its wait is meant."""
         function = self.scope.node
-        if not isinstance(function, FUNCTION) or (self.region is not None and self.region.heat is Heat.COLD):
+        if not isinstance(function, FUNCTION) or (region is not None and region.heat is Heat.COLD):
             return False
-        return always_runs(function, self.statement, node, parameter) and not self._is_marked(node)
+        return always_runs(function, statement, node, parameter) and not self._is_marked(node, statement)
 
-    def _is_marked(self, node: ast.expr) -> bool:
-        """Whether a comment says that a wait is meant."""
+    def _is_marked(self, node: ast.expr, statement: ast.stmt) -> bool:
         source = self.module.source
-        lines = range(self.statement.lineno, (node.end_lineno or node.lineno) + 1)
+        lines = range(statement.lineno, (node.end_lineno or node.lineno) + 1)
         above = source.line_text(lines.start - 1).strip() if lines.start > 1 else ""
         return any(map(_MARK.search, (above if above.startswith("#") else "", *map(source.line_text, lines))))
 

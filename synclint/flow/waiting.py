@@ -50,40 +50,37 @@ class Waits:
     """What the functions of a file do with their parameters, while it is interpreted by itself."""
 
     def __init__(self) -> None:
-        self._found: dict[str, dict[str, Wait | list[Handed]]] = {}
+        self._direct: dict[str, dict[str, Wait]] = {}
+        self._handed: dict[str, list[tuple[str, Handed, Callable[[], bool]]]] = {}
 
-    def add(self, function: str, parameter: str, known: Wait | Handed) -> None:
-        """The first wait decides, and else all calls that the parameter goes to."""
-        of_function = self._found.setdefault(function, {})
-        before = of_function.get(parameter)
-        if isinstance(before, Wait):
-            return
-        if isinstance(known, Wait):
-            of_function[parameter] = known
-        elif before is None:
-            of_function[parameter] = [known]
-        else:
-            before.append(known)
+    def add(self, function: str, parameter: str, wait: Wait) -> None:
+        self._direct.setdefault(function, {}).setdefault(parameter, wait)
+
+    def hand_on(self, function: str, parameter: str, handed: Handed, runs: Callable[[], bool]) -> None:
+        """A call that a parameter goes to; ``runs`` says whether the function always comes to it."""
+        self._handed.setdefault(function, []).append((parameter, handed, runs))
+
+    def forget(self, function: str) -> None:
+        self._direct.pop(function, None)
+        self._handed.pop(function, None)
 
     def found(self, *, without: Container[str]) -> dict[str, dict[str, Wait | Handed]]:
         """The parameters that functions wait for, or hand on to one that does, a few steps deep."""
-        functions = {name: known for name, known in self._found.items() if name not in without}
-        found: dict[str, dict[str, Wait | Handed]] = {}
-        for name, known in functions.items():
-            direct = {of: one for of, one in known.items() if isinstance(one, Wait)}
-            if direct:
-                found[name] = {**direct}
-        for _ in range(_DEPTH - 1):
+        found: dict[str, dict[str, Wait | Handed]] = {
+            name: {**known} for name, known in self._direct.items() if name not in without
+        }
+        for _ in range(_DEPTH - 1 if found else 0):
             added = [
-                (name, of, one)
-                for name, known in functions.items()
-                for of, handed in known.items()
-                if not isinstance(handed, Wait) and of not in found.get(name, ())
-                for one in handed
-                if one.parameter in found.get(one.function, ())
+                (name, parameter, handed)
+                for name, calls in self._handed.items()
+                if name not in without
+                for parameter, handed, runs in calls
+                if handed.parameter in found.get(handed.function, ())
+                and parameter not in found.get(name, ())
+                and runs()
             ]
-            for name, of, one in added:
-                found.setdefault(name, {}).setdefault(of, one)
+            for name, parameter, handed in added:
+                found.setdefault(name, {}).setdefault(parameter, handed)
         return found
 
 
