@@ -13,7 +13,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from synclint.facts import may_be_reported, method
+from synclint.facts import facts_for, may_be_reported, method
 from synclint.finding import Confidence, Heat
 from synclint.flow.always import always_runs
 from synclint.flow.dispatch import EVALUATE
@@ -211,6 +211,8 @@ class ProspectingFrame(Frame):
         limit: Confidence,
     ) -> None:
         """Notes the parameter that an operation waits for, if that is on the accelerator."""
+        if not any(fact.direction == "d2h" for fact in facts_for(operation)):
+            return
         for name, value in operands.items():
             parameter = self._parameter_of(value)
             if parameter is None or value.place is Place.CPU:
@@ -222,15 +224,13 @@ class ProspectingFrame(Frame):
                 self.module.waits.add(self.scope.qualname, parameter, Wait(node.lineno, _shown(node, operation), value))
 
     def hand_on(self, node: ast.Call, call: Call) -> None:
-        given = [(place, value) for place, value in enumerate(call.arguments) if value.origin is not None]
-        named = [(name, value) for name, value in call.keywords if value.origin is not None]
-        if not (given or named) or self.allowed or self.meant or self.returns:
+        passed = [*call.arguments, *(value for _, value in call.keywords)] if call.keywords else call.arguments
+        if not any(value.origin.__class__ is Passed for value in passed) or self.allowed or self.meant or self.returns:
             return
         called = self.module.function_called(call.target)
         if called is None:
             return
-        names = self.module.positional(*called)
-        for name, value in [*((names[at], value) for at, value in given if at < len(names)), *named]:
+        for name, value in (*zip(self.module.positional(*called), call.arguments, strict=False), *call.keywords):
             parameter = self._parameter_of(value)
             if parameter is not None and value.place is not Place.CPU:
                 handed = Handed(node.lineno, called[0].qualname, name, value)
@@ -262,7 +262,7 @@ class ProspectingFrame(Frame):
         return origin.name if origin.function.qualname == self.scope.qualname else None
 
     def _always(self, node: ast.expr, parameter: str, statement: ast.stmt, region: Region | None) -> bool:
-        """Whether an expression is evaluated in every call with a tensor, and no comment says that its wait is meant."""
+        """Whether an expression is evaluated in every call with a tensor, and not marked as a wait that is meant."""
         function = self.scope.node
         if not isinstance(function, FUNCTION) or (region is not None and region.heat is Heat.COLD):
             return False
