@@ -96,6 +96,9 @@ def test_parameters_that_functions_wait_for() -> None:
                 pass
             e.shape[0], f.shape[0], f.clone(), f.to("cuda")
 
+        def is_asked(x: torch.Tensor, y: torch.Tensor):
+            return 1 if x else 2 if y.any() else 3
+
         def is_told(count: int, sizes: list, on_cpu):
             int(count), sizes[0], on_cpu.shape[0]
 
@@ -106,6 +109,10 @@ def test_parameters_that_functions_wait_for() -> None:
         class Meter:
             def update(self, value):
                 self.total += value.item()
+
+        def asks(x: torch.Tensor):
+            if (x > 0).all():
+                return 1
 
         def allowed(x):
             with gpu_sync_allowed():
@@ -126,7 +133,12 @@ def test_parameters_that_functions_wait_for() -> None:
             def either(x):
                 return x
         """
-    assert waits(code) == {f"reads({name})" for name in "abcd"} | {"copies(x)", "copies(y)", "Meter.update(value)"}
+    assert waits(code) == {f"reads({name})" for name in "abcd"} | {
+        "copies(x)",
+        "copies(y)",
+        "Meter.update(value)",
+        "asks(x)",
+    }
 
 
 def test_parameters_that_are_handed_on() -> None:

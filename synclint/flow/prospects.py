@@ -22,6 +22,7 @@ from synclint.flow.origins import Attribute, Called, Element, Mixed, Origin, Pas
 from synclint.flow.values import Kind, Place, Value
 from synclint.flow.waiting import Handed, Wait
 from synclint.index.build import FUNCTION
+from synclint.index.names import dotted_name
 from synclint.index.records import Symbol
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 
 _LONGEST = 40
+_TRUTH = "truth(Tensor)"
 _SURELY = {"certainty": Confidence.CERTAIN, "sure": Confidence.CERTAIN}
 _MARK = re.compile(r"#.*(?:synclint:\s*ignore|noqa:.*SYN\d)")
 
@@ -215,8 +217,12 @@ class ProspectingFrame(Frame):
             return
         for name, value in operands.items():
             parameter = self._parameter_of(value)
-            if parameter is None or value.place is Place.CPU:
-                continue
+            if (
+                parameter is None
+                or value.place is Place.CPU
+                or (operation == _TRUTH and dotted_name(node) == parameter)
+            ):
+                continue  # `if x:` of a tensor of several elements raises, so `x` is rather something else (or None)
             there = value.replace(kind=Kind.TENSOR, place=Place.ACCELERATOR, optional=False, **_SURELY)
             facts = self.holding(operation, {**operands, name: there}, flags, limit)
             reads = any(fact.direction == "d2h" and sure is not Confidence.POSSIBLE for fact, sure in facts)
@@ -278,7 +284,7 @@ class ProspectingFrame(Frame):
 def _shown(node: ast.expr, operation: str) -> str:
     text = ast.unparse(node)
     shown = f"`{text}`" if len(text) <= _LONGEST else f"`{operation}`"
-    return f"the truth of {shown}" if operation == "truth(Tensor)" else shown
+    return f"the truth of {shown}" if operation == _TRUTH else shown
 
 
 def is_open(value: Value) -> bool:
