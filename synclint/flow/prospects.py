@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from synclint.facts import facts_for, may_be_reported, method
@@ -213,25 +213,39 @@ class ProspectingFrame(Frame):
         limit: Confidence,
     ) -> None:
         """Notes the parameter that an operation waits for, if that is on the accelerator."""
-        if not any(fact.direction == "d2h" for fact in facts_for(operation)):
+        if not _reads(operation):
             return
         for name, value in operands.items():
             parameter = self._parameter_of(value)
-            if (
-                parameter is None
-                or value.place is Place.CPU
-                or (operation == _TRUTH and dotted_name(node) == parameter)
-            ):
+            if parameter is None or value.place is Place.CPU:
+                continue
+            if operation == _TRUTH and dotted_name(node) == parameter:
                 continue  # `if x:` of a tensor of several elements raises, so `x` is rather something else (or None)
             there = value.replace(kind=Kind.TENSOR, place=Place.ACCELERATOR, optional=False, **_SURELY)
             facts = self.holding(operation, {**operands, name: there}, flags, limit)
-            reads = any(fact.direction == "d2h" and sure is not Confidence.POSSIBLE for fact, sure in facts)
-            if reads and self._always(node, parameter, self.statement, self.region):
-                self.module.waits.add(self.scope.qualname, parameter, Wait(node.lineno, _shown(node, operation), value))
+            waits = any(fact.direction == "d2h" and sure is not Confidence.POSSIBLE for fact, sure in facts)
+            if waits and self._always(node, parameter, self.statement, self.region):
+                self.module.waits.add(
+                    self.scope.qualname, parameter, Wait(node.lineno, self._shown(node, operation), value)
+                )
+
+    def _shown(self, node: ast.expr, operation: str) -> str:
+        start, end = self.module.source.span(node)
+        text = self.module.source.data[start:end].decode()
+        shown = f"`{text}`" if len(text) <= _LONGEST and "\n" not in text else f"`{operation}`"
+        return f"the truth of {shown}" if operation == _TRUTH else shown
 
     def hand_on(self, node: ast.Call, call: Call) -> None:
-        passed = [*call.arguments, *(value for _, value in call.keywords)] if call.keywords else call.arguments
-        if not any(value.origin.__class__ is Passed for value in passed) or self.allowed or self.meant or self.returns:
+        for value in call.arguments:
+            if value.origin.__class__ is Passed:
+                break
+        else:
+            for _, value in call.keywords:
+                if value.origin.__class__ is Passed:
+                    break
+            else:
+                return
+        if self.allowed or self.meant or self.returns:
             return
         called = self.module.function_called(call.target)
         if called is None:
@@ -281,10 +295,10 @@ class ProspectingFrame(Frame):
         return any(map(_MARK.search, (above if above.startswith("#") else "", *map(source.line_text, lines))))
 
 
-def _shown(node: ast.expr, operation: str) -> str:
-    text = ast.unparse(node)
-    shown = f"`{text}`" if len(text) <= _LONGEST else f"`{operation}`"
-    return f"the truth of {shown}" if operation == _TRUTH else shown
+@cache
+def _reads(operation: str) -> bool:
+    """Whether anything about an operation is a read of the device by the host."""
+    return any(fact.direction == "d2h" for fact in facts_for(operation))
 
 
 def is_open(value: Value) -> bool:
