@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _OWN_SCOPE = (*FUNCTION, ast.ClassDef, ast.Lambda)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 _NO_TENSORS = frozenset(("int", "float", "bool", "str", "complex", "list", "tuple", "dict", "set", "bytes", "ndarray"))
 
 
@@ -53,14 +54,12 @@ def _may_leave(node: ast.AST, parameter: str, *, in_loop: bool = False) -> bool:
         return True
     if isinstance(node, (ast.Break, ast.Continue)):
         return not in_loop
-    if isinstance(node, (*_OWN_SCOPE, ast.expr)):
+    if isinstance(node, _OWN_SCOPE):
         return False
-    if isinstance(node, ast.If):
-        outcome = _outcome(node.test, parameter)
-        if outcome is not None:
-            return any(_may_leave(each, parameter, in_loop=in_loop) for each in (node.body if outcome else node.orelse))
+    outcome = _outcome(node.test, parameter) if isinstance(node, ast.If) else None
+    blocks = _BLOCKS if outcome is None else ("body",) if outcome else ("orelse",)
     inner = in_loop or isinstance(node, _LOOPS)
-    return any(_may_leave(child, parameter, in_loop=inner) for child in ast.iter_child_nodes(node))
+    return any(_may_leave(each, parameter, in_loop=inner) for block in blocks for each in getattr(node, block, ()))
 
 
 def _evaluates(parent: ast.AST, node: ast.expr, parameter: str) -> bool:
