@@ -28,7 +28,7 @@ def run() -> None:
     try:
         status = main()
     except SystemExit as error:
-        status = error.code if isinstance(error.code, int) else 2
+        status = 0 if error.code is None else error.code if isinstance(error.code, int) else 1
         raise
     sys.exit(status)
 

@@ -553,3 +553,42 @@ def test_a_closed_pipe_is_no_traceback() -> None:
     done = subprocess.run(["sh", "-c", script], env=environment, capture_output=True, text=True, check=False)
     assert done.stdout
     assert "Traceback" not in done.stderr
+
+
+LEAVING = """
+import atexit, sys
+import synclint.__main__ as entry
+
+class Loud:
+    def __del__(self):
+        print("freed")
+
+kept = Loud()
+
+def main():
+    atexit.register(print, "handlers run")
+    {body}
+
+entry.main = main
+entry.run()
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ("return 0", 0),
+        ("return 1", 1),
+        ("sys.exit(2)", 2),
+        ("sys.exit()", 0),
+        ("sys.exit('words')", 1),
+        ("1 / 0", 1),
+    ],
+)
+def test_leaving_keeps_the_status_and_what_is_to_be_done_then(body: str, status: int) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", LEAVING.format(body=body)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == status
+    assert done.stdout == "handlers run\n"  # and what is in memory is not freed
+    assert ("ZeroDivisionError" in done.stderr) == ("/" in body)

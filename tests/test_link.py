@@ -10,6 +10,46 @@ from projects import chain, lint, marked, places, split, write
 from synclint.finding import Confidence
 
 CASES = {
+    "lists are told apart by what is in them, whoever passes them first": """
+        --- pkg/__init__.py
+        --- pkg/use.py
+        import torch
+        def first(things):
+            return things[0]
+        def near():
+            return first([torch.zeros(1)]).item()
+        def far():
+            return first([torch.zeros(1, device="cuda")]).item()  # waits
+        """,
+    "what nothing is known of does not take from what a function returns": """
+        --- pkg/__init__.py
+        --- pkg/use.py
+        import torch
+        def scale(thing, factor: torch.Tensor):
+            return factor * thing
+        def run(maker):
+            made = maker.make().unsqueeze(0)
+            return scale(2, made).item()  # waits
+        """,
+    "what is computed from several things that others decide": """
+        --- pkg/__init__.py
+        --- pkg/reads.py
+        import torch
+        def read(one, two, three):
+            both = one if three else two  # waits
+            return ((both - three) * 2).item()  # waits
+        def compare(one, two):
+            if one - two:
+                return 1
+            return (one + two) is two
+        --- pkg/use.py
+        import torch
+        from .reads import compare, read
+        def use():
+            made = torch.zeros(1, device="cuda")
+            compare(1, 2)
+            return read(made, made, made)
+        """,
     "the device is decided by the caller": """
         --- pkg/__init__.py
         --- pkg/make.py

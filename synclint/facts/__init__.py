@@ -133,7 +133,17 @@ def facts_for(spelling: str) -> tuple[Fact, ...]:
 @cache
 def may_be_reported(spelling: str) -> bool:
     """Whether some fact about a Python form says that something happens, or is of a rule's interest if nothing does."""
-    return any(fact.event != "none" or fact.rules for fact in facts_for(spelling))
+    return any(map(_is_of_interest, facts_for(spelling)))
+
+
+@cache
+def is_of_interest(id: str) -> bool:
+    """Whether a fact says that something happens, or is of the interest of a rule that comes with synclint."""
+    return _is_of_interest(fact(id))
+
+
+def _is_of_interest(fact: Fact) -> bool:
+    return fact.event != "none" or bool(fact.rules)
 
 
 def applies(fact: Fact, answers: Callable[[str], bool | None], torch: tuple[int, int] | None) -> bool | None:

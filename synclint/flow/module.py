@@ -510,7 +510,7 @@ def analyse(
 
 def _settled(value: Value) -> bool:
     if value.kind is Kind.TENSOR:
-        return value.place is not Place.UNKNOWN and value.confidence is Confidence.CERTAIN
+        return value.place not in (Place.UNKNOWN, Place.EITHER) and value.confidence is Confidence.CERTAIN
     if value.kind is Kind.SEQUENCE:
         return value.items is not None and all(map(_settled, value.items))
     return value.kind is not Kind.UNKNOWN

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 from functools import cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from synclint.facts import facts_for, may_be_reported, method
+from synclint.facts import facts_for, is_of_interest, may_be_reported, method
 from synclint.finding import Confidence, Heat
 from synclint.flow.always import always_runs
 from synclint.flow.dispatch import EVALUATE
 from synclint.flow.frame import Frame
 from synclint.flow.origins import Attribute, Called, Element, Mixed, Origin, Passed
 from synclint.flow.values import Kind, Place, Value
-from synclint.flow.waiting import Handed, Wait
+from synclint.flow.waiting import WAITING_CALL, Handed, Wait, callers_that_may_wait
 from synclint.index.build import FUNCTION
 from synclint.index.names import dotted_name
 from synclint.index.records import Symbol
@@ -103,17 +103,19 @@ class _Seen:
 
 
 def worth_interpreting(
-    place: InProject, claimed: Container[str], coldest: Heat, minimum: Confidence
+    place: InProject, claimed: Collection[str], coldest: Heat, minimum: Confidence
 ) -> frozenset[str] | None:
     """The functions of a file that may have sites of ``claimed`` facts which are hot and sure enough, in the light of
-    its project; None where that is not known of the file."""
+    its project; None where that is not known of the file, or a fact is claimed that was not looked for."""
     prospects = place.linker.prospects(place.path)
-    if prospects is None or place.heats is None:
+    if prospects is None or place.heats is None or not all(map(is_of_interest, claimed)):
         return None
-    return frozenset(
+    calling = callers_that_may_wait(place, coldest) if WAITING_CALL in claimed else frozenset()
+    return calling.union(
         name
         for name, prospect in prospects.items()
-        if (prospect.loops or place.heats.hottest(Symbol(place.path, name)) >= coldest)
+        if name not in calling
+        and (prospect.loops or place.heats.hottest(Symbol(place.path, name)) >= coldest)
         and _may_have_sites(place, name, prospect, claimed, minimum)
     )
 

@@ -110,12 +110,9 @@ def check_source(
     asked = None
     if place is not None and place.digest == source.digest:
         from synclint.flow.prospects import worth_interpreting
-        from synclint.flow.waiting import WAITING_CALL, callers_that_may_wait
 
         source.parsed_before = True
         asked = worth_interpreting(place, claims, coldest, minimum)
-        if asked is not None and WAITING_CALL in claims:
-            asked |= callers_that_may_wait(place, coldest)
         if asked is not None and not asked:
             return []
     if not may_wait(source.data):
