@@ -16,7 +16,7 @@ from synclint.index.records import ModuleRecord, Symbol
 from synclint.index.sides import side_folder
 from synclint.index.store import Store, discard
 from synclint.project_heat import StoredHeats
-from synclint.reading import Task, owned, read_file
+from synclint.reading import Task, owned, read_file, waiting
 from synclint.version import version
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ class _Links:
         self._files = {path: known for path, known in store.files().items() if side_folder(path) in ("", side)}
         packages = Packages(self._files)
         self._heats: dict[Names, StoredHeats] = {}
-        self.linker = Linker(Project(packages, self._record), self._summary, self._callers, self._owners)
+        project = Project(packages, self._record)
+        self.linker = Linker(project, self._summary, self._callers, self._owners, self._waiting)
 
     def heats(self, names: Names) -> Heats:
         if names not in self._heats:
@@ -118,3 +119,11 @@ class _Links:
                 if of == name
             )
         return [Symbol(path, qualname) for path, qualname in found if path in self._files]
+
+    def _waiting(self) -> set[str]:
+        try:
+            return self._store.waiting()
+        except sqlite3.DatabaseError:
+            discard(self._store.path)
+            summaries = map(self._summary, sorted(self._files))
+            return {name for summary in summaries if summary is not None for name in waiting(summary)}

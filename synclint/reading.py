@@ -35,7 +35,7 @@ def read_file(task: Task) -> Entry:
         digest, record, summary, edges = b"", ModuleRecord(task.path, task.module), Summary(), b""
     return Entry(
         task.path, Known(task.stamp, digest, task.module), dump(record), dump(summary), edges,
-        sorted(summary.calls), sorted(owned(record)),
+        sorted(summary.calls), sorted(owned(record)), sorted(waiting(summary)),
     )  # fmt: skip
 
 
@@ -46,6 +46,11 @@ def owned(record: ModuleRecord) -> set[tuple[str, str]]:
         for known in record.classes.values()
         for name in (*known.attributes, *(name for name, method in known.methods.items() if method.is_property))
     }
+
+
+def waiting(summary: Summary) -> set[str]:
+    """The names of the functions of a file that wait for a parameter, or may hand it on to one that does."""
+    return {qualname.rpartition(".")[2] for qualname in summary.waits}
 
 
 def _learn(source: Source, task: Task) -> tuple[ModuleRecord, Summary]:

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
 SUBSCRIPTS = {"getitem(Tensor)", "setitem(Tensor)", "assign(Tensor)"}
 
-# Not calls of their own: what needs a number out of a tensor, which the other words of the pattern stand for, and
-# subscripts.
-NOT_CALLS = {"truth(Tensor)", "operator.index", "index(Tensor)", "iter(Tensor)", "in(Tensor)", *SUBSCRIPTS}
+# Not calls of their own: what needs a number out of a tensor, which the other words of the pattern stand for;
+# subscripts; calls of what a program defines.
+READS = {"truth(Tensor)", "operator.index", "index(Tensor)", "iter(Tensor)", "in(Tensor)"}
+NOT_CALLS = {*READS, *SUBSCRIPTS, "call(Tensor)"}
 
 SPELLINGS = sorted({name for rule in load_rules() for id in rule.facts for name in fact(id).spellings} - NOT_CALLS)
 
@@ -42,6 +43,11 @@ def test_no_claimed_operation_is_passed_over(spelling: str) -> None:
 )
 def test_no_subscript_that_may_wait_is_passed_over(text: str) -> None:
     assert may_wait(b"torch " + text.encode())
+
+
+def test_no_tensor_that_is_made_on_a_device_is_passed_over() -> None:
+    assert may_wait(b"import torch\nread(torch.ones(1, device='cuda'))")
+    assert not may_wait(b"import torch\nread(torch.ones(1))")
 
 
 @pytest.mark.parametrize("text", ["x = (", "import torch\nx = ("])

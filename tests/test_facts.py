@@ -257,7 +257,7 @@ def test_entries_of_the_vocabulary() -> None:
 
 
 #: What Python does with a tensor, by builtins and without a name.
-OPERATORS = "int|float|complex|bool|len|truth|[gs]etitem|assign|index|iter|in|sorted|min|max|any|all"
+OPERATORS = "call|int|float|complex|bool|len|truth|[gs]etitem|assign|index|iter|in|sorted|min|max|any|all"
 
 
 @pytest.mark.parametrize("fact", facts.all_facts(), ids=lambda fact: fact.id)

@@ -422,7 +422,7 @@ CASES = {
         --- pkg/two.py
         import torch
         from . import read
-        read.read(torch.ones(1, device="cuda"))
+        read.read(torch.ones(1, device="cuda"))  # waits
         read.same(torch.ones(2, device="cuda"))
         """,
     "call sites in tests alone": """
@@ -440,7 +440,7 @@ CASES = {
         from pkg.read import read
         from tests import helper
         def test():
-            read(torch.ones(1, device="cuda"))
+            read(torch.ones(1, device="cuda"))  # waits
             helper.read(torch.ones(1, device="cuda"))
         """,
     "recursion across files": """

@@ -26,9 +26,12 @@ FILES = {
     "pkg/calls.py": "import torch\nfrom .passed import show\ndef call():\n    show(torch.zeros(1, device='cuda'))\n",
     "pkg/passed.py": "import torch\ndef show(thing):\n    return thing.item()\n",
     "pkg/owner.py": "import torch\nclass A:\n    def __init__(self):\n        self.one = torch.ones(1,device='cuda')\n",
+    "pkg/both.py": "import torch\ndef both(thing):\n    return thing.item()\n",
+    "pkg/host.py": "import torch\nfrom .both import both\ndef host():\n    return both(torch.zeros(1))\n",
+    "pkg/waits.py": "import torch\nfrom .both import both\ndef f():\n    return both(torch.ones(1, device='cuda'))\n",
     "pkg/owned.py": "import torch\ndef use(what):\n    return what.one.item()\n",
 }
-EXPECTED = {"pkg/read.py": 4, "pkg/passed.py": 3, "pkg/owned.py": 3}
+EXPECTED = {"pkg/read.py": 4, "pkg/passed.py": 3, "pkg/owned.py": 3, "pkg/waits.py": 4}
 
 
 def lines(root: Path) -> dict[str, int]:
@@ -38,7 +41,7 @@ def lines(root: Path) -> dict[str, int]:
 
 
 def entry(path: str, content: bytes = b"", calls: tuple[str, ...] = ()) -> Entry:
-    return Entry(path, Known(Stamp(1, 2), b"digest", "module"), content, content, b"", calls, [("x", "A")])
+    return Entry(path, Known(Stamp(1, 2), b"digest", "module"), content, content, b"", calls, [("x", "A")], calls[:1])
 
 
 def test_entries_come_back(tmp_path: Path) -> None:
@@ -51,10 +54,12 @@ def test_entries_come_back(tmp_path: Path) -> None:
     assert store.summary("c.py") is None
     assert store.callers("f") == ["a.py", "b.py"]
     assert store.owners("x") == [("a.py", "A"), ("b.py", "A")]
+    assert store.waiting() == {"f"}
     store.change([entry("b.py", b"3")], ["a.py"], [("b.py", Stamp(5, 6))])
     assert store.files().keys() == {"b.py"}
     assert store.record("b.py") == b"3"
     assert store.callers("f") == []
+    assert store.waiting() == set()
 
 
 def test_another_version_has_no_entries(tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ __all__ = [
 
 _FACTS = (
     "scalar_reads", "transfers", "host_data", "masks", "sizes", "indexing", "explicit_waits", "libraries",
+    "calls",
 )  # fmt: skip
 
 #: Which file says what the members of an owner return.

@@ -25,7 +25,7 @@ def call_builtin(frame: Frame, node: ast.Call, name: str, arguments: Sequence[Va
         if first.kind is Kind.TENSOR:
             frame.emit(f"{name}(Tensor)", node, {"self": first}, {"self": node.args[0]})
         elif arguments:
-            frame.suspect(first)
+            frame.suspect_read(f"{name}(Tensor)", node, first)
         return HOST
     if name in COMPARING:
         read_compared(frame, node, name, arguments)

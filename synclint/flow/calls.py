@@ -31,6 +31,7 @@ from synclint.flow.scopes import find_nested
 from synclint.flow.tensor_calls import tensor_method
 from synclint.flow.tensors import apply_result
 from synclint.flow.values import Dtype, Keywords, Kind, Place, Value, Why
+from synclint.flow.waiting import emit_waiting_call
 from synclint.index.names import dotted_name
 from synclint.index.records import Symbol
 
@@ -133,6 +134,7 @@ def _function(
         target = Attribute(Held(receiver.ref), symbol.name)
     frame.module.note(frame, node, target, arguments, keywords)
     _emit_named_synchronize(frame, node, symbol.name, symbol.owner.name)
+    emit_waiting_call(frame, node, symbol, receiver, arguments, keywords)
     return _returned(frame, node, symbol, receiver, arguments, keywords)
 
 
@@ -337,7 +339,9 @@ def _method_of_bases(
     if method is None:
         return _opaque(frame, node, target, arguments, keywords)
     frame.module.note(frame, node, target, arguments, keywords)
-    return _returned(frame, node, method.symbol, frame.module.instance(receiver.symbol), arguments, keywords)
+    instance = frame.module.instance(receiver.symbol)
+    emit_waiting_call(frame, node, method.symbol, instance, arguments, keywords)
+    return _returned(frame, node, method.symbol, instance, arguments, keywords)
 
 
 def _method_of_unknown(

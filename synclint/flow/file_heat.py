@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from synclint.flow.module import ModuleFlow
     from synclint.flow.regions import Region
     from synclint.flow.site import FunctionNode, Scope
+    from synclint.index.records import Symbol
 
 _COMPILED = re.compile(rb"torch\.compile\(\s*([\w.]+)")
 
@@ -54,6 +55,10 @@ class FileHeat:
         if self._flow.loops.any_in(self._flow.function_nodes[qualname]):
             return Heat.HOT
         return self._heats.hottest(self._flow.symbol(qualname))
+
+    def of(self, function: Symbol) -> Heat:
+        """The heat of a function of the project."""
+        return self._heats.of(function).heat
 
     def fill_in(self, scopes: Iterable[Scope]) -> None:
         """Sets the heat of scopes; functions in functions are as hot as these, unless they may outlive them."""

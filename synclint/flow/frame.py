@@ -30,6 +30,7 @@ from synclint.index.names import dotted_name
 if TYPE_CHECKING:
     from synclint.facts import Fact
     from synclint.flow.module import ModuleFlow
+    from synclint.flow.summary import Call
 
 Environment = dict[str, Value]
 
@@ -333,11 +334,17 @@ class Frame:
     def suspect(self, *values: Value) -> None:
         """Operands, none of them a tensor as far as is known, of an operation that waits for tensors."""
 
+    def suspect_read(self, operation: str, node: ast.expr, value: Value) -> None:
+        """An operand that an operation reads, if it is a tensor; it is none as far as is known."""
+
     def suspect_index(self, container: Value, *indices: Value) -> None:
         """What is read from a container."""
 
     def suspect_write(self, container: Value, *values: Value) -> None:
         """What is written to a container, and where in it."""
+
+    def hand_on(self, node: ast.Call, call: Call) -> None:
+        """What a call is given that the function at hand was passed itself."""
 
 
 def merge_into(target: Environment, other: Environment, paths: Collection[str]) -> bool:

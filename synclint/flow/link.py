@@ -6,7 +6,7 @@ order of questions nor a cycle can change an answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,6 +18,7 @@ from synclint.flow.origins import Attribute, Called, Defined, Element, Held, Mix
 from synclint.flow.places import as_device, place_of_name
 from synclint.flow.summary import Call, Summary
 from synclint.flow.values import Kind, Place, Value, Why
+from synclint.flow.waiting import Waiting
 from synclint.index.project import Project, Variable
 from synclint.index.records import Symbol
 from synclint.index.sides import counts_for, is_side_file
@@ -45,7 +46,7 @@ class InProject(NamedTuple):
     heats: Heats | None = None
 
 
-class _Callee(NamedTuple):
+class Callee(NamedTuple):
     """The function that a call reaches, and whether an object goes in as its first parameter."""
 
     function: Symbol
@@ -78,7 +79,7 @@ class Linker:
     """Answers about the files of ``project``.
 
     ``summary`` gives a file's summary, ``callers`` the files with a call by a name, ``owners`` the classes that have an
-    attribute of a name.
+    attribute of a name, ``waiting`` the names of the functions that may wait for a parameter.
     """
 
     def __init__(
@@ -87,9 +88,11 @@ class Linker:
         summary: Callable[[str], Summary | None],
         callers: Callable[[str], Sequence[str]],
         owners: Callable[[str], Sequence[Symbol]],
+        waiting: Callable[[], Collection[str]] = tuple,
     ) -> None:
         self.project = project
-        self._summary = summary
+        self.summary = summary
+        self.waiting = Waiting(self, waiting)
         self._callers = callers
         self._owners = owners
         self._results: dict[tuple[Symbol, int], Value] = {}
@@ -117,7 +120,7 @@ class Linker:
 
     def call(self, function: Symbol, bound: bool, arguments: Sequence[Value], keywords: Mapping[str, Value]) -> Value:
         """What a function returns for these arguments; ``bound``: an object goes in as the first parameter."""
-        return self._call(_Callee(function, bound), arguments, keywords, _DEPTH)
+        return self._call(Callee(function, bound), arguments, keywords, _DEPTH)
 
     def written(self, owner: Symbol, writer: str, name: str) -> Value:
         """What a method of a class (its body, if empty) assigns to an attribute."""
@@ -135,9 +138,13 @@ class Linker:
         """What an origin in a file turns out to be."""
         return self._origin(origin, _At(path, _DEPTH + 1))  # as deep as the questions above, one step further in
 
+    def callee(self, target: Origin, path: str) -> Callee | None:
+        """The function of the project that a call in a file reaches."""
+        return self._callee(target, _At(path, _TARGET_DEPTH))
+
     def prospects(self, path: str) -> Mapping[str, Prospect] | None:
         """The functions of a file that may have sites; None if the file was not read."""
-        summary = self._summary(path)
+        summary = self.summary(path)
         return None if summary is None else summary.prospects
 
     def standing(self, symbol: Symbol) -> tuple[bool, bool]:
@@ -149,25 +156,25 @@ class Linker:
     def _result(self, function: Symbol, depth: int) -> Value:
         key = (function, depth)
         if key not in self._results:
-            summary = self._summary(function.path)
+            summary = self.summary(function.path)
             raw = UNKNOWN if summary is None else summary.results.get(function.qualname, UNKNOWN)
             self._results[key] = self._resolve(raw, _At(function.path, depth - 1))
         return self._results[key]
 
-    def _call(self, callee: _Callee, arguments: Sequence[Value], keywords: Mapping[str, Value], depth: int) -> Value:
+    def _call(self, callee: Callee, arguments: Sequence[Value], keywords: Mapping[str, Value], depth: int) -> Value:
         function = callee.function
-        summary = self._summary(function.path)
+        summary = self.summary(function.path)
         raw = UNKNOWN if summary is None else summary.results.get(function.qualname, UNKNOWN)
         if not _open(raw):
             return raw
         bound = self._bind(callee, arguments, keywords)
         return self._resolve(raw, _At(function.path, depth - 1, function, bound))
 
-    def _bind(self, callee: _Callee, arguments: Sequence[Value], keywords: Mapping[str, Value]) -> dict[str, Value]:
-        names = self._positional(callee)
+    def _bind(self, callee: Callee, arguments: Sequence[Value], keywords: Mapping[str, Value]) -> dict[str, Value]:
+        names = self.positional(callee)
         return {**dict(zip(names, arguments, strict=False)), **keywords}
 
-    def _positional(self, callee: _Callee) -> Sequence[str]:
+    def positional(self, callee: Callee) -> Sequence[str]:
         """The parameters that a call's arguments go to, in order."""
         record = self.project.function_record(callee.function)
         if record is not None:
@@ -178,31 +185,30 @@ class Linker:
             fields += [name for name in known.fields if name not in fields]
         return fields
 
-    def _callee(self, target: Origin, at: _At) -> _Callee | None:
+    def _callee(self, target: Origin, at: _At) -> Callee | None:
         """The function that calling ``target`` runs, if it is one of the project."""
         if isinstance(target, Attribute) and isinstance(target.of, Held):  # most calls: `self.method(...)`
             method = self.project.method(target.of.symbol, target.name)
             if method is not None and not method.record.is_property:
-                return _Callee(method.symbol, True)
+                return Callee(method.symbol, True)
         value = self._origin(target, at)
         if value.kind is Kind.FUNCTION and isinstance(value.ref, Symbol):
-            bound = isinstance(target, Attribute) and "." in value.ref.qualname
-            return _Callee(value.ref, bound and self._is_object(target, at, value.ref))
+            return Callee(value.ref, "." in value.ref.qualname and self._is_object(target, at, value.ref))
         if not isinstance(value.ref, Symbol):
             return None
         if value.kind is Kind.CLASS:
             method = self.project.method(value.ref, "__init__")
             symbol = method.symbol if method is not None else Symbol(value.ref.path, f"{value.ref.qualname}.__init__")
-            return _Callee(symbol, True)
+            return Callee(symbol, True)
         for name in ("__call__", "forward"):
             method = self.project.method(value.ref, name)
             if method is not None:
-                return _Callee(method.symbol, True)
+                return Callee(method.symbol, True)
         return None
 
     def _is_object(self, target: Origin, at: _At, function: Symbol) -> bool:
-        """Whether ``of.name`` binds ``of``: an instance, or a class and a class method."""
-        if not isinstance(target, Attribute) or self._origin(target.of, at).kind is not Kind.CLASS:
+        """Whether ``of.name`` binds ``of``: an instance, or a class (as in any dotted name) and a class method."""
+        if isinstance(target, Attribute) and self._origin(target.of, at).kind is not Kind.CLASS:
             return True
         record = self.project.function_record(function)
         return record is not None and "classmethod" in record.decorators
@@ -274,7 +280,7 @@ class Linker:
         if known is None:
             known = {}
             for path in self._callers(name):
-                summary = self._summary(path)
+                summary = self.summary(path)
                 for call in summary.calls.get(name, ()) if summary is not None else ():
                     callee = self._callee(call.target, _At(path, depth))
                     if callee is not None:
@@ -332,7 +338,7 @@ class Linker:
         return UNKNOWN if nested is None else Value(Kind.CLASS, ref=nested.symbol)
 
     def _written(self, owner: Symbol, writer: str, name: str, depth: int) -> Value:
-        summary = self._summary(owner.path)
+        summary = self.summary(owner.path)
         raw = None if summary is None else summary.attributes.get((owner.qualname, writer, name))
         return UNKNOWN if raw is None else self._resolve(raw, _At(owner.path, depth - 1))
 
@@ -377,7 +383,7 @@ class Linker:
         if isinstance(found, Variable):
             if depth <= 0:
                 return UNKNOWN
-            summary = self._summary(found.path)
+            summary = self.summary(found.path)
             raw = UNKNOWN if summary is None else summary.variables.get(found.name, UNKNOWN)
             return self._resolve(raw, _At(found.path, depth - 1))
         is_class = self.project.class_record(found) is not None

@@ -26,6 +26,7 @@ from synclint.flow.prospects import ProspectingFrame, Prospects
 from synclint.flow.site import FunctionNode, Scope, Site
 from synclint.flow.summary import Call, Summary
 from synclint.flow.values import Kind, Place, Value
+from synclint.flow.waiting import Waiting, Waits
 from synclint.index.build import FUNCTION, build, flat, is_overload, is_setter, resolve
 from synclint.index.kept_on_host import kept_on_host
 from synclint.index.packages import Packages
@@ -88,6 +89,7 @@ class ModuleFlow:
         self.calls: dict[ast.Call, Call] | None = None
         self.frames: type[Frame] = Frame
         self.prospects = Prospects()
+        self.waits = Waits()
         self.sites: dict[tuple[ast.expr, str], Site] = {}
         self.globals: dict[str, Value] = {}
         self.class_nodes: dict[str, ast.ClassDef] = {}
@@ -160,7 +162,8 @@ class ModuleFlow:
         for qualname in sorted(self.function_nodes, key=self._order):
             self.result(qualname)
         prospects = self.prospects.found(self.loops.any_in, self.function_nodes)
-        return Summary.of(self.path, self._results, self._assigned, self.globals, self.calls.values(), prospects)
+        calls, waits = self.calls.values(), self.waits.found(without=self._others)
+        return Summary.of(self.path, self._results, self._assigned, self.globals, calls, prospects, waits)
 
     def _execute_definitions(self) -> None:
         frame = self.frames(self, self.module_scope, self.globals)
@@ -398,7 +401,41 @@ class ModuleFlow:
     ) -> None:
         """Keeps what a call passes, for the sake of the function that it calls."""
         if self.calls is not None and frame.recording and not isinstance(target, Mixed):
-            self.calls[node] = Call.of(target, frame.scope.qualname, node, arguments, keywords)
+            call = self.calls[node] = Call.of(target, frame.scope.qualname, node, arguments, keywords)
+            frame.hand_on(node, call)
+
+    @cached_property
+    def waiting(self) -> Waiting | None:
+        """Who knows which functions wait for what they are passed: nobody, while that is being found out."""
+        if self.linker is not None:
+            return self.linker.waiting
+        if self.calls is not None:
+            return None
+        from synclint.flow.link import Linker
+
+        alone = ModuleFlow(self.source, torch=self.torch, path=self.path, name=self.record.name)
+        summary = alone.summarise()
+        names = {qualname.rpartition(".")[2] for qualname in summary.waits}
+        nobody: tuple[str, ...] = ()
+        return Linker(self._project, lambda path: summary, lambda name: nobody, lambda name: (), lambda: names).waiting
+
+    def function_called(self, target: Origin) -> tuple[Symbol, Value | None] | None:
+        """The function of this file that a call reaches, and what it is called on."""
+        if isinstance(target, Defined) and target.symbol.qualname in self.function_nodes:
+            return target.symbol, None
+        if isinstance(target, Attribute) and isinstance(target.of, Held):
+            method = self.method(target.of.symbol, target.name)
+            if method is not None and method.symbol.path == self.path and not method.record.is_property:
+                return method.symbol, self.instance(target.of.symbol)
+        return None
+
+    def positional(self, function: Symbol, receiver: Value | None) -> Sequence[str]:
+        """The parameters that a call's arguments go to, in order; ``receiver`` is what it is called on."""
+        record = self._project.function_record(function)
+        if record is None:
+            return ()
+        bound = "classmethod" in record.decorators or (receiver is not None and receiver.kind is not Kind.CLASS)
+        return record.parameters[1 if bound and record.has_receiver else 0 : record.positional]
 
     def call(
         self,

@@ -244,7 +244,7 @@ def read_number(frame: Frame, node: ast.expr, value: Value) -> None:
     if value.kind is Kind.TENSOR and value.rank in (0, None):
         frame.emit("index(Tensor)", node, {"self": value}, {"self": node})
     elif value.kind is Kind.UNKNOWN:
-        frame.suspect(value)
+        frame.suspect_read("index(Tensor)", node, value)
 
 
 def may_read(name: str) -> bool:

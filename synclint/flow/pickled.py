@@ -12,6 +12,7 @@ _ALLOWED = {
     "synclint.flow.prospects": {"Prospect"},
     "synclint.flow.summary": {"Call", "Summary"},
     "synclint.flow.values": {"Dtype", "Kind", "Place", "Why", "_restored"},
+    "synclint.flow.waiting": {"Handed", "Wait"},
     "synclint.index.records": {"ClassRecord", "FunctionRecord", "ModuleRecord", "Symbol"},
     "builtins": {"Ellipsis", "complex", "frozenset", "set"},
 }

@@ -8,23 +8,35 @@ decide on the accelerator, and if one of these values turns out to be a tensor, 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
+from functools import cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from synclint.facts import is_of_interest, may_be_reported
+from synclint.facts import facts_for, is_of_interest, may_be_reported, method
 from synclint.finding import Confidence, Heat
+from synclint.flow.always import always_runs
 from synclint.flow.dispatch import EVALUATE
 from synclint.flow.frame import Frame
-from synclint.flow.origins import Attribute, Called, Element, Mixed, Origin
+from synclint.flow.origins import Attribute, Called, Element, Mixed, Origin, Passed
 from synclint.flow.values import Kind, Place, Value
+from synclint.flow.waiting import WAITING_CALL, Handed, Wait, callers_that_may_wait
 from synclint.index.build import FUNCTION
+from synclint.index.names import dotted_name
 from synclint.index.records import Symbol
 
 if TYPE_CHECKING:
     from synclint.flow.link import InProject
     from synclint.flow.module import ModuleFlow
+    from synclint.flow.regions import Region
     from synclint.flow.site import FunctionNode, Scope
+    from synclint.flow.summary import Call
 
+
+_LONGEST = 40
+_TRUTH = "truth(Tensor)"
+_SURELY = {"certainty": Confidence.CERTAIN, "sure": Confidence.CERTAIN}
+_MARK = re.compile(r"#.*(?:synclint:\s*ignore|noqa:.*SYN\d)")
 
 #: Whether a class is an ``nn.Module``, and whether it has a ``forward``.
 Standing = tuple[bool, bool]
@@ -98,10 +110,12 @@ def worth_interpreting(
     prospects = place.linker.prospects(place.path)
     if prospects is None or place.heats is None or not all(map(is_of_interest, claimed)):
         return None
-    return frozenset(
+    calling = callers_that_may_wait(place, coldest) if WAITING_CALL in claimed else frozenset()
+    return calling.union(
         name
         for name, prospect in prospects.items()
-        if (prospect.loops or place.heats.hottest(Symbol(place.path, name)) >= coldest)
+        if name not in calling
+        and (prospect.loops or place.heats.hottest(Symbol(place.path, name)) >= coldest)
         and _may_have_sites(place, name, prospect, claimed, minimum)
     )
 
@@ -180,10 +194,113 @@ class ProspectingFrame(Frame):
         self.suspect(*operands.values())
         some_open = any(map(is_open, operands.values()))
         seen.numbers |= some_open
+        if some_open:
+            self._waits(operation, node, operands, flags or {}, limit)
         for fact, confidence in self.holding(operation, operands, flags or {}, limit):
             if some_open:  # what is found out may make it as sure as anything
                 confidence = Confidence.CERTAIN
             seen.facts[fact.id] = max(confidence, seen.facts.get(fact.id, confidence))
+
+    def suspect_read(self, operation: str, node: ast.expr, value: Value) -> None:
+        self.suspect(value)
+        if self.recording and not self.allowed and not self.meant:
+            self._waits(operation, node, {"self": value}, {}, Confidence.CERTAIN)
+
+    def _waits(
+        self,
+        operation: str,
+        node: ast.expr,
+        operands: Mapping[str, Value],
+        flags: Mapping[str, bool | None],
+        limit: Confidence,
+    ) -> None:
+        """Notes the parameter that an operation waits for, if that is on the accelerator."""
+        if not _reads(operation):
+            return
+        for name, value in operands.items():
+            parameter = self._parameter_of(value)
+            if parameter is None or value.place is Place.CPU:
+                continue
+            if operation == _TRUTH and dotted_name(node) == parameter:
+                continue  # `if x:` of a tensor of several elements raises, so `x` is rather something else (or None)
+            there = value.replace(kind=Kind.TENSOR, place=Place.ACCELERATOR, optional=False, **_SURELY)
+            facts = self.holding(operation, {**operands, name: there}, flags, limit)
+            waits = any(fact.direction == "d2h" and sure is not Confidence.POSSIBLE for fact, sure in facts)
+            if waits and self._always(node, parameter, self.statement, self.region):
+                self.module.waits.add(
+                    self.scope.qualname, parameter, Wait(node.lineno, self._shown(node, operation), value)
+                )
+
+    def _shown(self, node: ast.expr, operation: str) -> str:
+        start, end = self.module.source.span(node)
+        text = self.module.source.data[start:end].decode()
+        shown = f"`{text}`" if len(text) <= _LONGEST and "\n" not in text else f"`{operation}`"
+        return f"the truth of {shown}" if operation == _TRUTH else shown
+
+    def hand_on(self, node: ast.Call, call: Call) -> None:
+        for value in call.arguments:
+            if value.origin.__class__ is Passed:
+                break
+        else:
+            for _, value in call.keywords:
+                if value.origin.__class__ is Passed:
+                    break
+            else:
+                return
+        if self.allowed or self.meant or self.returns:
+            return
+        called = self.module.function_called(call.target)
+        if called is None:
+            return
+        for name, value in (*zip(self.module.positional(*called), call.arguments, strict=False), *call.keywords):
+            parameter = self._parameter_of(value)
+            if parameter is not None and value.place is not Place.CPU:
+                handed = Handed(node.lineno, called[0].qualname, name, value)
+                runs = partial(self._always, node, parameter, self.statement, self.region)
+                self.module.waits.hand_on(self.scope.qualname, parameter, handed, runs)
+
+    def run_function(self, node: FunctionNode) -> Value:
+        result = super().run_function(node)
+        if self.generator:  # which does not run when it is called
+            self.module.waits.forget(self.scope.qualname)
+        return result
+
+    def _parameter_of(self, value: Value) -> str | None:
+        """The parameter of the function at hand that a value is a part or a view of, or computed from, if that is a
+        tensor."""
+        origin = value.origin
+        if origin is None or value.kind not in (Kind.TENSOR, Kind.UNKNOWN):
+            return None
+        while not isinstance(origin, Passed):
+            if isinstance(origin, Element):
+                origin = origin.of
+            elif isinstance(origin, Called) and isinstance(origin.target, Attribute):
+                result = method("Tensor", origin.target.name)
+                if result is None or result.returns != "tensor" or result.device != "first":
+                    return None
+                origin = origin.target.of
+            else:
+                return None
+        return origin.name if origin.function.qualname == self.scope.qualname else None
+
+    def _always(self, node: ast.expr, parameter: str, statement: ast.stmt, region: Region | None) -> bool:
+        """Whether an expression is evaluated in every call with a tensor, and not marked as a wait that is meant."""
+        function = self.scope.node
+        if not isinstance(function, FUNCTION) or (region is not None and region.heat is Heat.COLD):
+            return False
+        return always_runs(function, statement, node, parameter) and not self._is_marked(node, statement)
+
+    def _is_marked(self, node: ast.expr, statement: ast.stmt) -> bool:
+        source = self.module.source
+        lines = range(statement.lineno, (node.end_lineno or node.lineno) + 1)
+        above = source.line_text(lines.start - 1).strip() if lines.start > 1 else ""
+        return any(map(_MARK.search, (above if above.startswith("#") else "", *map(source.line_text, lines))))
+
+
+@cache
+def _reads(operation: str) -> bool:
+    """Whether anything about an operation is a read of the device by the host."""
+    return any(fact.direction == "d2h" for fact in facts_for(operation))
 
 
 def is_open(value: Value) -> bool:

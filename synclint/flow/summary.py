@@ -12,6 +12,7 @@ from synclint.flow.values import Kind, Value, Why
 
 if TYPE_CHECKING:
     from synclint.flow.prospects import Prospect
+    from synclint.flow.waiting import Handed, Wait
 
 
 class Call(NamedTuple):
@@ -59,13 +60,14 @@ class Call(NamedTuple):
 class Summary:
     """``results`` of functions by qualname; ``attributes`` by (class, method that assigns, name); ``variables`` of the
     module; ``calls`` that may reach functions of the project, by the name of what is called; ``prospects``: which
-    functions may have sites."""
+    functions may have sites; ``waits``: what functions do with parameters, where they wait for them or hand them on."""
 
     results: dict[str, Value] = field(default_factory=dict)
     attributes: dict[tuple[str, str, str], Value] = field(default_factory=dict)
     variables: dict[str, Value] = field(default_factory=dict)
     calls: dict[str, list[Call]] = field(default_factory=dict)
     prospects: dict[str, Prospect] = field(default_factory=dict)
+    waits: dict[str, dict[str, Wait | Handed]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -76,6 +78,7 @@ class Summary:
         variables: Mapping[str, Value],
         calls: Iterable[Call],
         prospects: dict[str, Prospect],
+        waits: Mapping[str, Mapping[str, Wait | Handed]],
     ) -> Summary:
         """The extract of a file's interpretation: what says nothing is left out, and every step names the file."""
         place = _Placing(path)
@@ -91,6 +94,10 @@ class Summary:
             {name: place.value(value) for name, value in variables.items() if _tells(value)},
             named,
             prospects,
+            {
+                name: {of: one._replace(operand=place.value(one.operand)) for of, one in known.items()}
+                for name, known in waits.items()
+            },
         )
 
 

@@ -23,12 +23,14 @@ CREATE TABLE files (path TEXT PRIMARY KEY, mtime INTEGER, size INTEGER, digest B
     record BLOB, summary BLOB, edges BLOB);
 CREATE TABLE calls (name TEXT, path TEXT);
 CREATE TABLE owners (name TEXT, path TEXT, class TEXT);
+CREATE TABLE waiting (name TEXT, path TEXT);
 CREATE TABLE heats (path TEXT, key BLOB, heats BLOB, PRIMARY KEY (path, key));
 CREATE TABLE answers (path TEXT PRIMARY KEY, key BLOB, answer BLOB);
 CREATE INDEX calls_by_name ON calls (name);
 CREATE INDEX calls_by_path ON calls (path);
 CREATE INDEX owners_by_name ON owners (name);
 CREATE INDEX owners_by_path ON owners (path);
+CREATE INDEX waiting_by_path ON waiting (path);
 """
 
 
@@ -50,7 +52,8 @@ class Known(NamedTuple):
 class Entry(NamedTuple):
     """One file: its path in the project, what it is known by, and what was learnt of it.
 
-    ``calls`` are the names that it calls, ``owners`` pairs of an attribute and a class that has it.
+    ``calls`` are the names that it calls, ``owners`` pairs of an attribute and a class that has it, ``waiting`` the
+    names of functions that may wait for what they are passed.
     """
 
     path: str
@@ -60,6 +63,7 @@ class Entry(NamedTuple):
     edges: bytes
     calls: Sequence[str]
     owners: Sequence[tuple[str, str]]
+    waiting: Sequence[str] = ()
 
 
 class Store:
@@ -140,6 +144,7 @@ class Store:
                 many = self._connection.executemany
                 many("INSERT INTO calls VALUES (?, ?)", [(name, entry.path) for name in entry.calls])
                 many("INSERT INTO owners VALUES (?, ?, ?)", [(name, entry.path, of) for name, of in entry.owners])
+                many("INSERT INTO waiting VALUES (?, ?)", [(name, entry.path) for name in entry.waiting])
             if changed:
                 run("DELETE FROM heats")
                 run("UPDATE meta SET generation = generation + 1")
@@ -149,7 +154,7 @@ class Store:
         run("COMMIT")
 
     def _forget(self, path: str) -> None:
-        for table in ("files", "calls", "owners", "answers"):
+        for table in ("files", "calls", "owners", "waiting", "answers"):
             self._connection.execute(f"DELETE FROM {table} WHERE path = ?", (path,))
 
     def record(self, path: str) -> bytes | None:
@@ -183,6 +188,10 @@ class Store:
         """(path, class) of every class with an attribute of this name, sorted."""
         rows = self._connection.execute("SELECT path, class FROM owners WHERE name = ? ORDER BY path, class", (name,))
         return rows.fetchall()
+
+    def waiting(self) -> set[str]:
+        """The names of functions that may wait for what they are passed."""
+        return {name for (name,) in self._connection.execute("SELECT DISTINCT name FROM waiting")}
 
     # Heats: what was computed from all edges, for each key; gone as soon as any edge changes
 

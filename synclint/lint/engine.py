@@ -24,13 +24,15 @@ if TYPE_CHECKING:
     from synclint.source import Source
 
 # A file that waits has one of these: what moves or reads a tensor, or reduces one to what a condition can ask; what
-# gives a result whose size depends on values, or waits by name.
+# gives a result whose size depends on values, or waits by name; or makes a tensor on a device, for which a function
+# may wait that it is passed to.
 _OPERATION = re.compile(
     rb"\.(?:item|to|cuda|cpu|numpy|type|tolist|copy_|masked_scatter_|type_as|any|all|sum|max|min|numel|isinf|isnan"
     rb"|isfinite|eq|equal|unbind)\(|(?:tensor|Tensor|array|from_numpy)\("
     rb"|\b(?:int|float|bool|complex|sorted|min|max|any|all)\("
     rb"|(?:nonzero|argwhere|where|unique|unique_consecutive|bincount|histc|isin|to_sparse\w*|masked_select"
     rb"|repeat_interleave|index_put_|synchronize|empty_cache|allclose|equal|inverse|cholesky)\(|linalg\."
+    rb"|\bdevice="
 )
 # Or an assignment to a subscript; a subscript with more than one name in it.
 _SUBSCRIPT = re.compile(
