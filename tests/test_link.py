@@ -927,7 +927,7 @@ CASES = {
             return x.sum().item()  # waits
         class Model(torch.nn.Module):
             def forward(self, x: torch.Tensor):
-                both(x)
+                both(x)  # waits
                 both(torch.zeros(3))
                 one(x)
                 one(mystery(x))
