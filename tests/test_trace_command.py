@@ -267,6 +267,28 @@ def test_what_ran_without_waiting_is_dropped_or_shown(model: Path, capsys: pytes
     assert (6, "idle", 0) in found
 
 
+HANDS_ON = """\
+import torch
+
+def read(x):
+    return x.item()
+
+def near():
+    read(torch.zeros(1))
+
+def far():
+    read(torch.zeros(1, device="cuda"))
+"""
+
+
+def test_a_call_that_waits_in_what_it_calls_is_not_dropped(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = project / "hands.py"
+    path.write_text(HANDS_ON)
+    Trace([event(path, 4)], "told", [{"lines": True}], {str(path): {4, 7, 10}}).write(Path("t.jsonl"))
+    found, _ = checked(capsys, "--select=SYN207", "--trace=t.jsonl", "hands.py")
+    assert found == [(10, "unknown", 0)]
+
+
 def test_without_lines_nothing_is_dropped(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Trace([], "told", [{"pid": 1}]).write(Path("t.jsonl"))
     found, err = checked(capsys, "--select=SYN201", "--trace=t.jsonl", "model.py")

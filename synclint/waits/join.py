@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from synclint.finding import Finding
     from synclint.runtime.trace import Trace
 
+# Such a finding is at a call; what waits is a line of the function that is called.
+_WAITS_ELSEWHERE = frozenset(("waiting-call",))
+
 State = Literal["waited", "idle", "not-executed", "unknown"]
 
 
@@ -24,7 +27,8 @@ class Seen:
 
     waited: its line waited ``count`` times, for ``stall`` seconds in all (None: not measured). idle: the line was
     executed and did not wait. not-executed. unknown: it did not wait, and the trace does not say which lines were
-    executed. ``allowed`` are the reasons of ``allow_sync`` blocks around waits.
+    executed, or the finding is about a call and says nothing of its own line. ``allowed`` are the reasons of
+    ``allow_sync`` blocks around waits.
     """
 
     state: State
@@ -98,5 +102,5 @@ def _seen(finding: Finding, waits: Sequence[Wait], ran: set[int], *, knows: bool
         allowed = dict.fromkeys(wait.event.allowed for wait in waits if wait.event.allowed)
         return Seen("waited", sum(wait.event.count for wait in waits), sum(stalls) if stalls else None, tuple(allowed))
     if not ran.isdisjoint(range(finding.line, finding.end_line + 1)):
-        return Seen("idle")
+        return Seen("unknown" if finding.name in _WAITS_ELSEWHERE else "idle")
     return Seen("not-executed" if knows else "unknown")
