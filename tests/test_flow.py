@@ -406,8 +406,21 @@ def test_one_key_of_a_batch_that_is_moved_leaves_the_others(reveal) -> None:
     assert reveal(code) == ["tensor accelerator likely fresh", "tensor cpu likely"]
 
 
+HANDS_ON = """
+import torch
+
+def read(x):
+    return x.item()
+
+def hand_on(x):
+    def inner(y):
+        return read(y)
+    return read(x), inner(x), (lambda z: read(z))(x)
+"""
+
+
 def test_nothing_keeps_an_interpreted_file_but_its_user() -> None:
-    flow = ModuleFlow(Source.decode(MODULE.format(body="return x").encode(), "a.py"))
+    flow = ModuleFlow(Source.decode(HANDS_ON.encode(), "a.py"))
     flow.summarise()
     alive = ref(flow)
     enabled = gc.isenabled()

@@ -65,7 +65,7 @@ class Waits:
         self._handed.pop(function, None)
 
     def found(self, *, without: Container[str]) -> dict[str, dict[str, Wait | Handed]]:
-        """The parameters that functions wait for, or hand on to one that does, a few steps deep."""
+        """The parameters that functions wait for, or hand on to one that does, a few steps deep. Asked once."""
         found: dict[str, dict[str, Wait | Handed]] = {
             name: {**known} for name, known in self._direct.items() if name not in without
         }
@@ -81,6 +81,7 @@ class Waits:
             ]
             for name, parameter, handed in added:
                 found.setdefault(name, {}).setdefault(parameter, handed)
+        self._handed.clear()  # whose questions hold what is interpreted, which holds this
         return found
 
 
