@@ -13,8 +13,8 @@ from synclint.cli import main
 def run() -> None:
     """Runs the command line and leaves with its exit status.
 
-    Nothing is collected, and nothing freed at the end: of what is learnt of a project, nothing is garbage, and freeing
-    it object by object takes a twentieth of a run.
+    Nothing is collected (where code of others runs, that is changed), and nothing freed at the end: of what is learnt
+    of a project, nothing is garbage, and freeing it object by object takes a twentieth of a run.
     """
     gc.disable()
     status = 1  # of whatever ends in a traceback

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -158,6 +159,7 @@ def _end_of(output: Path, lines: int = 12) -> str:
 
 
 def _rules(options: Namespace) -> int:
+    gc.enable()  # the examples run in this process
     from synclint.lint.engine import load_rules
     from synclint.report import rule_checks
     from synclint.report.terminal import Style, wants_colour
